@@ -1,0 +1,32 @@
+# Every target sets up .venv by itself; nothing but Python 3.11+, git and make is needed.
+PYTHON ?= python3
+BIN := .venv/bin
+# `python` in dvc.yaml is then the one in .venv.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+
+.PHONY: repro test lint plots clean
+.DEFAULT_GOAL := repro
+
+repro: .venv/installed  ## fetch, train, select and evaluate whatever is not up to date
+	@$(RUN) dvc repro
+	@$(RUN) python -m fashion_mnist.results
+
+test: .venv/installed  ## run all tests
+	@$(RUN) python -m pytest -n 2
+
+lint: .venv/installed  ## style and types
+	@$(RUN) ruff check .
+	@$(RUN) ruff format --check .
+	@$(RUN) mypy
+
+plots: .venv/installed  ## write the page with all plots
+	@$(RUN) dvc plots show -o plots/page
+
+clean:  ## remove all that the other targets make, but .venv and what is in git
+	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp
+
+.venv/installed: requirements.txt constraints.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@touch $@

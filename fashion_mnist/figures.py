@@ -1,0 +1,103 @@
+"""Matplotlib pictures; the same numbers give the same bytes."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fashion_mnist.dataset import CLASS_NAMES
+
+# Okabe & Ito 2008: told apart by the colour-blind too.
+TRAINING, VALIDATION = "#0072B2", "#D55E00"
+
+mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+
+
+def training_curves(title: str, history: Sequence[Mapping[str, float]]) -> Figure:
+    """The original's two panels: accuracy and loss by epoch, training and validation.
+
+    Args:
+        title: above both.
+        history: rows with epoch, accuracy, val_accuracy, loss (nats), val_loss (nats).
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    epochs = [row["epoch"] for row in history]
+    panels = (("accuracy", "accuracy"), ("loss", "cross-entropy loss (nats)"))
+    for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
+        marker = "o" if len(epochs) < 30 else ""
+        style = {"marker": marker, "markersize": 4}
+        axes.plot(epochs, [r[key] for r in history], color=TRAINING, label="training", **style)
+        validation = [r[f"val_{key}"] for r in history]
+        axes.plot(epochs, validation, "--", color=VALIDATION, label="validation", **style)
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+    """What each class is taken for, in percent of its images.
+
+    Args:
+        labels, predicted: integers (N,) in 0-9.
+    """
+    count = len(CLASS_NAMES)
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (labels, predicted), 1)
+    percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, label="share of the true class (%)", shrink=0.8)
+    axes.set(
+        xlabel="predicted class",
+        ylabel="true class",
+        xticks=range(count),
+        yticks=range(count),
+        yticklabels=CLASS_NAMES,
+        title=f"Confusion matrix of the best model, {len(labels):,} test images",
+    )
+    axes.set_xticklabels(CLASS_NAMES, rotation=45, ha="right", rotation_mode="anchor")
+    for row in range(count):
+        for column in range(count):
+            if matrix[row, column]:
+                shade = "white" if percent[row, column] > 50 else "black"
+                text = f"{percent[row, column]:.1f}"
+                axes.text(column, row, text, color=shade, ha="center", va="center", fontsize=8)
+    return figure
+
+
+def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Figure:
+    """A grid of wrongly classified images, each with what it is and what it was taken for.
+
+    Args:
+        images: uint8 (N, 28, 28).
+        labels: integers (N,).
+        probabilities: float (N, 10).
+    """
+    columns = 6
+    rows = max(1, -(-len(images) // columns))
+    figure = Figure(figsize=(2 * columns, 2.35 * rows + 0.4), layout="constrained")
+    figure.suptitle("The most confident mistakes on the test set")
+    for axes in figure.subplots(rows, columns).ravel():
+        axes.axis("off")
+    for axes, image, label, given in zip(figure.axes, images, labels, probabilities, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        guess = int(given.argmax())
+        axes.set_title(
+            f"true: {CLASS_NAMES[label]}\npredicted: {CLASS_NAMES[guess]}\n"
+            f"with {100 * given[guess]:.1f} %",
+            fontsize=8,
+        )
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a PNG without dates or versions in it."""
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100, metadata={"Software": None})

@@ -1,0 +1,78 @@
+"""Optimizer and learning-rate schedule of a recipe."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from fashion_mnist.architectures import create
+from fashion_mnist.engine import keras
+from fashion_mnist.errors import InputError
+from fashion_mnist.params import Recipe
+
+# Smith & Topin 2018 (arXiv:1708.07120): rise to the peak, then fall to nothing.
+ONE_CYCLE_START = 1 / 25  # of the peak
+ONE_CYCLE_RISE = 0.3  # of the steps
+
+
+def optimizer(name: str, recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+    """The recipe's optimizer, its learning rate scheduled over `steps` steps.
+
+    Raises:
+        InputError: the optimizer does not take such an argument.
+    """
+    kind, arguments = recipe.optimizer
+    rate = schedule(recipe, steps)
+    where = f"recipes.{name}.optimizer.{kind}"
+    return create(where, getattr(keras.optimizers, kind), arguments | {"learning_rate": rate})
+
+
+def schedule(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """The learning rate by step: constant, or falling along half a cosine to 0."""
+    peak = float(recipe.optimizer[1]["learning_rate"])
+    cosine = keras.optimizers.schedules.CosineDecay
+    if recipe.schedule == "cosine":
+        return cosine(peak, decay_steps=steps)
+    if recipe.schedule == "one-cycle":
+        rise = round(steps * ONE_CYCLE_RISE)
+        return cosine(
+            peak * ONE_CYCLE_START,
+            decay_steps=max(steps - rise, 1),
+            warmup_target=peak,
+            warmup_steps=rise,
+        )
+    return peak
+
+
+@contextmanager
+def scaled_dropout(model: keras.Model, scale: float) -> Iterator[None]:
+    """Within it, `model` drops out `scale` times as much as its architecture says.
+
+    Raises:
+        InputError: that would drop out everything.
+    """
+    rates = {layer: layer.rate for layer in model.layers if hasattr(layer, "rate")}
+    for layer, rate in rates.items():
+        if rate * scale >= 1:
+            raise InputError(
+                f"dropout_scale {scale} makes a {rate} dropout {rate * scale:g}: it must be below 1"
+            )
+        layer.rate = rate * scale
+    try:
+        yield
+    finally:
+        for layer, rate in rates.items():
+            layer.rate = rate
+
+
+def describe(recipe: Recipe) -> str:
+    """The recipe on one line."""
+    kind, arguments = recipe.optimizer
+    settings = ", ".join(f"{key} {value}" for key, value in arguments.items())
+    parts = [f"{kind} ({settings}, {recipe.schedule})", f"batch size {recipe.batch_size}"]
+    if recipe.label_smoothing:
+        parts.append(f"label smoothing {recipe.label_smoothing}")
+    if recipe.dropout_scale != 1:
+        parts.append(f"dropout times {recipe.dropout_scale}")
+    parts.append(f"{recipe.epochs} epochs")
+    if recipe.early_stopping:
+        parts.append(f"stopping after {recipe.early_stopping.patience} without a better one")
+    return ", ".join(parts)

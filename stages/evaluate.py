@@ -1,0 +1,82 @@
+"""Score the best model, or any other, on the test set."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+
+from fashion_mnist import console, dataset, params, records, results
+
+TEST = Path("data/processed/test.npz")
+BEST = Path("models/best_model.h5")
+METRICS = Path("metrics/test.json")
+SELECTION = Path("metrics/selection.json")
+PLOTS = Path("plots")
+HISTORY = PLOTS / "history"
+MISTAKES = 24
+
+
+def main() -> None:
+    """Run the stage."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog="example: python -m stages.evaluate --model models/model-2.h5",
+    )
+    parser.add_argument(
+        "--model",
+        type=Path,
+        metavar="FILE",
+        help="a Keras .h5 or .keras model to score instead of the best one; writes no files",
+    )
+    other = parser.parse_args().model
+    params.load()
+
+    from fashion_mnist import evaluation, models
+
+    model = models.load_best_model(other or BEST)
+    images, labels = dataset.read(TEST)
+    probabilities = models.predict(model, images)
+    scores = evaluation.scores(probabilities, labels)
+    console.say(results.final_scores(scores))
+    if other is None:
+        records.write_json(METRICS, scores)
+        write_tables(scores, probabilities.argmax(axis=1), labels)
+        write_pictures(images, labels, probabilities)
+        console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
+
+
+def write_tables(scores: dict, predicted: np.ndarray, labels: np.ndarray) -> None:
+    """The tables that DVC draws: one row a test image, and one row a class."""
+    names = dataset.CLASS_NAMES
+    records.write_csv(
+        PLOTS / "confusion.csv",
+        (
+            {"actual": names[a], "predicted": names[p]}
+            for a, p in zip(labels, predicted, strict=True)
+        ),
+    )
+    records.write_csv(
+        PLOTS / "per_class.csv",
+        ({"class": name, **by_class} for name, by_class in scores["classes"].items()),
+    )
+
+
+def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
+    """The original's figure for the baseline and the best model, and what goes wrong."""
+    from fashion_mnist import evaluation, figures
+
+    best = records.read_json(SELECTION)["best"]
+    for name, title in (("baseline", "Baseline"), (best, f"Best model ({best})")):
+        history = records.read_csv(HISTORY / f"{name}.csv")
+        picture = "baseline" if name == "baseline" else "best_model"
+        figures.save(figures.training_curves(title, history), PLOTS / f"training_{picture}.png")
+    figures.save(figures.confusion(labels, probabilities.argmax(axis=1)), PLOTS / "confusion.png")
+    worst = evaluation.most_confident_mistakes(probabilities, labels, MISTAKES)
+    figures.save(
+        figures.mistakes(images[worst], labels[worst], probabilities[worst]),
+        PLOTS / "mistakes.png",
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)

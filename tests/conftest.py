@@ -1,0 +1,149 @@
+"""A small copy of the project: the real DAG and code, on data that the tests make."""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from fashion_mnist import idx
+
+ROOT = Path(__file__).parent.parent
+TINY_NETWORK = [
+    {"Conv2D": {"filters": 2, "kernel_size": 3, "activation": "relu"}},
+    {"MaxPooling2D": {"pool_size": 2}},
+    {"Dropout": {"rate": 0.1}},
+    "Flatten",
+    {"Dense": {"units": 10, "activation": "softmax"}},
+]
+TINY_RECIPE = {"optimizer": {"Adam": {"learning_rate": 0.01}}, "batch_size": 32, "epochs": 2}
+
+
+def tiny_set(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (N, 28, 28), a bright bar whose place is the class, and labels uint8 (N,)."""
+    random = np.random.default_rng(seed)
+    labels = np.arange(count, dtype=np.uint8) % 10
+    images = random.integers(0, 120, (count, 28, 28), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[2 * label + 2 : 2 * label + 6, 4:24] += 120
+    return images, labels
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with four IDX files, as a mirror of the data set would have them."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    for prefix, count, seed in (("train", 400, 1), ("t10k", 100, 2)):
+        images, labels = tiny_set(count, seed)
+        idx.write(folder / f"{prefix}-images-idx3-ubyte", images)
+        idx.write(folder / f"{prefix}-labels-idx1-ubyte", labels)
+    return folder
+
+
+class Workspace:
+    """A copy of the project in a git repository of its own, in which DVC is really run."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        """Run `command` here as a user would who has activated the virtual environment."""
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        return subprocess.run(
+            command,
+            cwd=self.path,
+            env={**os.environ, "PATH": path, "CI": "true", **environment},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+
+    def repro(self, *arguments: str) -> list[str]:
+        """`dvc repro`, which must succeed; the stages that ran, in order."""
+        done = self.run("dvc", "repro", *arguments)
+        assert done.returncode == 0, done.stdout + done.stderr
+        lines = done.stdout.splitlines()
+        return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
+
+    def params(self) -> dict:
+        return yaml.safe_load((self.path / "params.yaml").read_text())
+
+    def set_params(self, **changes: object) -> None:
+        """Set keys of params.yaml by their dotted path, with __ for the dot."""
+        params = self.params()
+        for key, value in changes.items():
+            section = params
+            *parents, last = key.split("__")
+            for parent in parents:
+                section = section[parent]
+            section[last] = value
+        (self.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+    def copy(self, path: Path) -> "Workspace":
+        shutil.copytree(self.path, path, symlinks=True)
+        return Workspace(path)
+
+
+@pytest.fixture(scope="session")
+def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Workspace:
+    """The project as cloned, with a small data set and a small network; nothing has run."""
+    workspace = Workspace(tmp_path_factory.mktemp("fresh") / "project")
+    workspace.path.mkdir()
+    for name in ("stages", "fashion_mnist"):
+        shutil.copytree(
+            ROOT / name, workspace.path / name, ignore=shutil.ignore_patterns("__pycache__")
+        )
+    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config"):
+        (workspace.path / name).parent.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, workspace.path / name)
+    files = {
+        path.name: {
+            "bytes": path.stat().st_size,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        }
+        for path in sorted(tiny_data.iterdir())
+    }
+    workspace.set_params(
+        fetch__sources=[str(tiny_data)],
+        fetch__files=files,
+        architectures={"tiny": TINY_NETWORK, "unused": TINY_NETWORK},
+        recipes={"quick": TINY_RECIPE, "unused": TINY_RECIPE},
+        train__architecture="tiny",
+        train__recipe="quick",
+        train__splits=[1, 2],
+        baseline__architecture="tiny",
+        baseline__recipe="quick",
+    )
+    for command in (
+        ("git", "init", "-q"),
+        ("git", "config", "user.name", "Test"),
+        ("git", "config", "user.email", "test@example.invalid"),
+        ("git", "add", "."),
+        ("git", "commit", "-qm", "The project"),
+    ):
+        done = workspace.run(*command)
+        assert done.returncode == 0, done.stderr
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def finished_workspace(
+    fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
+) -> Workspace:
+    """The same after one `dvc repro`, committed. Copy it before changing anything."""
+    workspace = fresh_workspace.copy(tmp_path_factory.mktemp("finished") / "project")
+    workspace.repro()
+    workspace.run("git", "add", ".")
+    workspace.run("git", "commit", "-qm", "Results")
+    return workspace
+
+
+@pytest.fixture
+def workspace(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
+    """A finished workspace of the test's own."""
+    return finished_workspace.copy(tmp_path / "project")

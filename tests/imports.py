@@ -1,0 +1,32 @@
+"""Which files of the project a module imports, directly or not, wherever in it."""
+
+import ast
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+
+
+def project_files(module: str) -> set[str]:
+    """`module`'s own file and all that it needs, as paths from the project's folder."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if name in found or path is None:
+            continue
+        found[name] = path
+        waiting.append(name.rpartition(".")[0])  # a package's __init__ runs first
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                waiting.append(node.module)
+                waiting += [f"{node.module}.{alias.name}" for alias in node.names]
+    return {path.relative_to(ROOT).as_posix() for path in found.values() if path.stat().st_size}
+
+
+def _file(module: str) -> Path | None:
+    base = ROOT.joinpath(*module.split(".")) if module else ROOT / "none"
+    candidates = (base.with_suffix(".py"), base / "__init__.py")
+    return next((path for path in candidates if path.is_file()), None)

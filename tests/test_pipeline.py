@@ -1,0 +1,190 @@
+"""The real DAG, run by the real DVC on a small data set: what runs, and what does not."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.conftest import ROOT, TINY_RECIPE, Workspace
+from tests.imports import project_files
+
+ALL = {"fetch", "preprocess", "baseline", "train@1", "train@2", "select_best", "evaluate"}
+DATA = ALL - {"fetch", "preprocess"}
+CANDIDATES = {"train@1", "train@2", "select_best", "evaluate"}
+
+
+def would_run(workspace: Workspace) -> set[str]:
+    """The stages that `dvc repro` would run, if every stage changed what it writes."""
+    return set(workspace.repro("--dry"))
+
+
+def test_a_finished_pipeline_has_every_out_that_it_declares(finished_workspace: Workspace):
+    for path in (
+        "data/processed/train.npz",
+        "models/baseline.h5",
+        "models/model-1.h5",
+        "models/model-2.h5",
+        "models/best_model.h5",
+        "metrics/data.json",
+        "metrics/selection.json",
+        "metrics/test.json",
+        "plots/history/model-1.csv",
+        "plots/confusion.csv",
+        "plots/per_class.csv",
+        "plots/training_best_model.png",
+        "plots/mistakes.png",
+    ):
+        assert (finished_workspace.path / path).stat().st_size > 0
+
+
+def test_a_second_run_runs_nothing(workspace: Workspace):
+    assert workspace.repro() == []
+    assert "up to date" in workspace.run("dvc", "status").stdout
+
+
+def test_the_best_model_is_the_candidate_with_the_lowest_validation_loss(
+    finished_workspace: Workspace,
+):
+    metrics = finished_workspace.path / "metrics"
+    losses = {
+        name: json.loads((metrics / f"{name}.json").read_text())["validation"]["loss"]
+        for name in ("model-1", "model-2")
+    }
+    selection = json.loads((metrics / "selection.json").read_text())
+    models = finished_workspace.path / "models"
+    assert selection["best"] == min(losses, key=losses.__getitem__)
+    assert selection["loss"] == min(losses.values())
+    best = models / f"{selection['best']}.h5"
+    assert (models / "best_model.h5").read_bytes() == best.read_bytes()
+
+
+def test_history_and_metrics_have_the_documented_columns_and_keys(finished_workspace: Workspace):
+    history = (finished_workspace.path / "plots/history/model-1.csv").read_text().splitlines()
+    assert history[0] == "epoch,loss,accuracy,val_loss,val_accuracy,learning_rate"
+    assert [line.split(",")[0] for line in history[1:]] == ["1", "2"]
+    metrics = json.loads((finished_workspace.path / "metrics/model-1.json").read_text())
+    assert set(metrics) == {"train", "validation", "epochs", "parameters"}
+    scores = json.loads((finished_workspace.path / "metrics/test.json").read_text())
+    assert scores["accuracy_low"] < scores["accuracy"] < scores["accuracy_high"]
+    assert len(scores["classes"]) == 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "stages"),
+    [
+        ({"architectures__unused": [{"Flatten": {}}]}, set()),
+        ({"recipes__unused__epochs": 9}, set()),
+        ({"recipes__quick__epochs": 3}, {"baseline", *CANDIDATES}),
+        ({"train__seed": 7}, {"baseline", *CANDIDATES}),
+        ({"train__threads": 2}, {"baseline", *CANDIDATES}),
+        ({"train__recipe": "unused"}, CANDIDATES),
+        ({"train__architecture": "unused"}, CANDIDATES),
+        ({"baseline__recipe": "unused"}, {"baseline", "select_best", "evaluate"}),
+        ({"split__seed": 1}, {"baseline", *CANDIDATES}),
+        ({"train__splits": [1]}, {"select_best", "evaluate"}),
+        ({"train__splits": [1, 2, 3]}, {"train@3", "select_best", "evaluate"}),
+        ({"preprocess__drop_test_duplicates": True}, ALL - {"fetch"}),
+        ({"fetch__sources": ["$FASHION_MNIST_DIR"]}, ALL),
+    ],
+    ids=str,
+)
+def test_an_edit_of_params_reruns_just_what_it_can_change(
+    workspace: Workspace, changes: dict, stages: set[str]
+):
+    workspace.set_params(**changes)
+    assert would_run(workspace) == stages
+
+
+@pytest.mark.parametrize(
+    ("file", "stages"),
+    [
+        ("stages/fetch.py", ALL),
+        ("fashion_mnist/idx.py", ALL - {"fetch"}),
+        ("fashion_mnist/splits.py", DATA),
+        ("fashion_mnist/training.py", DATA),
+        ("stages/select_best.py", {"select_best", "evaluate"}),
+        ("fashion_mnist/figures.py", {"evaluate"}),
+        ("fashion_mnist/parallel.py", set()),
+    ],
+)
+def test_an_edit_of_code_reruns_just_what_imports_it(
+    workspace: Workspace, file: str, stages: set[str]
+):
+    with (workspace.path / file).open("a") as code:
+        code.write("\n# edited\n")
+    assert would_run(workspace) == stages
+
+
+def test_a_third_split_trains_one_model(workspace: Workspace):
+    workspace.set_params(train__splits=[1, 2, 3])
+    assert workspace.repro()[:2] == ["train@3", "select_best"]
+    assert (workspace.path / "models/model-3.h5").exists()
+
+
+def test_a_stage_whose_outs_come_out_the_same_stops_there(workspace: Workspace):
+    with (workspace.path / "stages/preprocess.py").open("a") as code:
+        code.write("\n# edited\n")
+    assert workspace.repro() == ["preprocess"]
+
+
+def test_two_runs_from_nothing_give_the_same_lock(
+    fresh_workspace: Workspace, finished_workspace: Workspace, tmp_path: Path
+):
+    again = fresh_workspace.copy(tmp_path / "elsewhere")
+    again.repro()
+    for name in ("dvc.lock", "metrics/test.json", "plots/mistakes.png", "models/best_model.h5"):
+        first = (finished_workspace.path / name).read_bytes()
+        assert (again.path / name).read_bytes() == first, name
+
+
+def test_a_committed_pipeline_without_its_data_has_nothing_to_run(
+    workspace: Workspace, tmp_path: Path
+):
+    shutil.rmtree(workspace.path / "data")
+    shutil.rmtree(workspace.path / ".dvc/cache")
+    for path in (workspace.path / "models").glob("model-*.h5"):
+        path.unlink()
+    shutil.rmtree(workspace.path / "models/candidates")
+    assert workspace.repro("--allow-missing", "--dry") == []
+
+
+def test_metrics_and_experiments_can_be_compared(workspace: Workspace):
+    assert "accuracy_low" in workspace.run("dvc", "metrics", "show").stdout
+    done = workspace.run("dvc", "exp", "run", "-S", "recipes.quick.epochs=1", "--name", "short")
+    assert done.returncode == 0, done.stderr
+    assert "metrics/test.json" in workspace.run("dvc", "metrics", "diff").stdout
+    assert "short" in workspace.run("dvc", "exp", "show", "--no-pager").stdout
+    assert workspace.run("dvc", "plots", "show", "-o", "page").returncode == 0
+    assert (workspace.path / "page/index.html").exists()
+
+
+def definition() -> dict:
+    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+
+
+@pytest.mark.parametrize("name", definition())
+def test_a_stage_depends_on_every_file_that_it_imports_and_no_other(name: str):
+    stage = definition()[name]
+    script = stage["cmd"].split()[2]
+    code = {path for path in stage["deps"] if path.endswith(".py")}
+    assert code == project_files(script)
+
+
+@pytest.mark.parametrize("name", definition())
+def test_a_stage_says_what_it_does(name: str):
+    assert definition()[name]["desc"].endswith(".")
+
+
+def test_early_stopping_and_label_smoothing_work_in_a_real_run(workspace: Workspace):
+    recipe = TINY_RECIPE | {
+        "epochs": 6,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+        "early_stopping": {"patience": 1},
+    }
+    workspace.set_params(recipes__unused=recipe, baseline__recipe="unused")
+    done = workspace.run("python", "-m", "stages.train", "baseline")
+    assert done.returncode == 0, done.stderr
+    assert "stopping after 1" in done.stdout
