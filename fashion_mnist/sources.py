@@ -222,10 +222,9 @@ def _from_server(address: str, progress: bool, timeout: tuple[float, float]) -> 
         try:
             download(f"{address.rstrip('/')}/{name}", target, None)
         except requests.HTTPError as error:
-            if error.response.status_code == requests.codes.not_found:
+            if str(error).startswith("404"):
                 return False
-            reason = f"{error.response.status_code} {error.response.reason}"
-            raise Unusable(f"the server answers {reason}") from None
+            raise Unusable(f"the server answers {str(error).partition(' for url')[0]}") from None
         except requests.ConnectTimeout:
             raise Unusable(f"no connection within {timeout[0]:g} s") from None
         except requests.Timeout:

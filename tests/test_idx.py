@@ -1,0 +1,54 @@
+"""The IDX reader takes exactly what the format allows, and says what is wrong with the rest."""
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_mnist import idx
+from fashion_mnist.errors import InputError
+
+IMAGES = np.arange(2 * 3 * 4, dtype=np.uint8).reshape(2, 3, 4)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "images"
+    idx.write(path, IMAGES)
+    return path
+
+
+def test_what_was_written_is_read(file: Path):
+    np.testing.assert_array_equal(idx.read(file, dimensions=3), IMAGES)
+
+
+def test_the_header_is_the_formats(file: Path):
+    assert file.read_bytes()[:16] == bytes([0, 0, 8, 3]) + struct.pack(">III", 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda b: b[:-1], "must be 40 bytes long, as its header declares (2, 3, 4), not 39"),
+        (lambda b: b + b"x", "must be 40 bytes long, as its header declares (2, 3, 4), not 41"),
+        (lambda b: b[:10], "ends within its header of 16 bytes"),
+        (lambda b: b[:3], "is not an IDX file"),
+        (lambda b: b"", "is not an IDX file"),
+        (lambda b: b"\x01" + b[1:], "is not an IDX file: it must begin with two zero bytes"),
+        (lambda b: b[:2] + b"\x0d" + b[3:], "must hold uint8 (type 0x08), not type 0x0d"),
+        (lambda b: b[:3] + b"\x01" + b[4:], "must have 3 dimensions, not 1"),
+        (lambda b: b[:4] + b"\xff" * 12 + b[16:], "must be 79,228,162"),
+        (lambda b: b"<html>" + b, "is not an IDX file"),
+    ],
+)
+def test_damage_is_told_with_the_file_and_what_was_expected(file: Path, damage, message: str):
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(InputError) as error:
+        idx.read(file, dimensions=3)
+    assert str(error.value).startswith(f"{file} {message}")
+
+
+def test_a_missing_file_says_what_makes_it(tmp_path: Path):
+    with pytest.raises(InputError, match="none is missing: `dvc repro fetch` gets it"):
+        idx.read(tmp_path / "none", dimensions=1)
