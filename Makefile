@@ -8,7 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 .DEFAULT_GOAL := repro
 
 repro: .venv/installed  ## fetch, train, select and evaluate whatever is not up to date
-	@$(RUN) dvc repro
+	@$(RUN) python -m fashion_mnist.parallel
 	@$(RUN) python -m fashion_mnist.results
 
 test: .venv/installed  ## run all tests

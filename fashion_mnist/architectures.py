@@ -35,13 +35,14 @@ def build(name: str, layers: Sequence[Layer]) -> keras.Sequential:
         seen[kind] += 1
         # Keras numbers names on through a process; the file must not tell what came before.
         unique = {"name": f"{_snake_case(kind)}_{seen[kind]}"}
+        layer = create(where, getattr(keras.layers, kind), unique | arguments)
         try:
-            model.add(create(where, getattr(keras.layers, kind), unique | arguments))
+            model.add(layer)
         except (ValueError, TypeError, ArithmeticError) as error:
-            given = tuple(model.output_shape[1:])
             raise InputError(
-                f"{where} cannot take an input {given}: {first_sentence(error)}"
+                f"{where} cannot take an input {shape}: {first_sentence(error)}"
             ) from None
+        shape = tuple(model.output_shape[1:])
     _check_gives_probabilities(f"architectures.{name}", model)
     return model
 

@@ -74,15 +74,18 @@ def load_best_model(path: str | Path) -> keras.Model:
 
 def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Class probabilities float32 (N, 10) of images uint8 (N, 28, 28)."""
-    if model.inputs[0].dtype != "uint8":
-        model = on_bytes(model)
-    return model.predict(images[..., np.newaxis], batch_size=PREDICTION_BATCH, verbose=0)
+    return probabilities(on_bytes(model), images)
 
 
-def on_bytes(model: keras.Model) -> keras.Sequential:
-    """The same model on uint8 images: a float32 copy of them is never held whole."""
+def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
+    """The same, by what `on_bytes` has made."""
+    return network.predict(images[..., np.newaxis], batch_size=PREDICTION_BATCH, verbose=0)
+
+
+def on_bytes(network: keras.layers.Layer) -> keras.Sequential:
+    """The same network on uint8 images, so that no float32 copy of them is held whole."""
     image = keras.Input(IMAGE_SHAPE, dtype="uint8")
-    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), model])
+    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), network])
 
 
 def _configuration(path: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ CHUNK = 2**20
 GZIP_MAGIC = b"\x1f\x8b"
 
 
-class Unusable(Exception):
+class SourceError(Exception):
     """Why a source cannot give a file."""
 
 
@@ -59,7 +59,7 @@ def fetch(
                 for name in list(missing):
                     _take(copy, name, files[name], destination)
                     missing.remove(name)
-        except Unusable as error:
+        except SourceError as error:
             reasons.append(f"{source}: {error}")
             say(f"not from {reasons[-1]}")
         else:
@@ -102,7 +102,7 @@ class _Verified:
 
     def write(self, chunk: bytes) -> None:
         if monotonic() > self._deadline:
-            raise Unusable(f"sends too slowly: over {FILE_SECONDS:.0f} s for a file")
+            raise SourceError(f"sends too slowly: over {FILE_SECONDS:.0f} s for a file")
         if self._taken < len(GZIP_MAGIC):
             self._start += chunk
             self._taken += len(chunk)
@@ -113,7 +113,7 @@ class _Verified:
                 self._unzip = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
         self._taken += len(chunk)
         if self._taken > self._expected.bytes + CHUNK:
-            raise Unusable(f"sends more than the {self._expected.bytes:,} bytes of the file")
+            raise SourceError(f"sends more than the {self._expected.bytes:,} bytes of the file")
         if self._unzip is None:
             self._keep(chunk)
             return
@@ -127,7 +127,7 @@ class _Verified:
     def _keep(self, data: bytes) -> None:
         self._written += len(data)
         if self._written > self._expected.bytes:
-            raise Unusable(f"holds more than the {self._expected.bytes:,} bytes of the file")
+            raise SourceError(f"holds more than the {self._expected.bytes:,} bytes of the file")
         self._digest.update(data)
         with self._blaming_destination():
             self._file.write(data)
@@ -135,13 +135,13 @@ class _Verified:
     def accept(self) -> None:
         """Give the file its name, if it is the right one."""
         if self._start.lstrip()[:1] == b"<":
-            raise Unusable("gives a web page in place of the file")
+            raise SourceError("gives a web page in place of the file")
         if self._written != self._expected.bytes:
-            raise Unusable(
+            raise SourceError(
                 f"gives {self._written:,} bytes in place of {self._expected.bytes:,}: truncated?"
             )
         if self._digest.hexdigest() != self._expected.sha256:
-            raise Unusable(f"gives other bytes: SHA-256 {self._digest.hexdigest()}")
+            raise SourceError(f"gives other bytes: SHA-256 {self._digest.hexdigest()}")
         with self._blaming_destination():
             self._file.flush()
             os.fsync(self._file.fileno())
@@ -169,11 +169,11 @@ def _take(copy: Copy, name: str, expected: File, destination: Path) -> None:
                 if copy(candidate, target):
                     target.accept()
                     return
-            except Unusable as error:
-                raise Unusable(f"{candidate}: {error}") from None
+            except SourceError as error:
+                raise SourceError(f"{candidate}: {error}") from None
             except zlib.error:
-                raise Unusable(f"{candidate}: is damaged gzip") from None
-    raise Unusable(f"has no {name}, gzipped or not")
+                raise SourceError(f"{candidate}: is damaged gzip") from None
+    raise SourceError(f"has no {name}, gzipped or not")
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def _opened(source: str, progress: bool, timeout: tuple[float, float]) -> Iterat
     if source.startswith("$"):
         folder = os.environ.get(source[1:])
         if not folder:
-            raise Unusable("this environment variable is not set")
+            raise SourceError("this environment variable is not set")
         yield _from_directory(Path(folder))
     elif source.startswith(("http://", "https://")):
         yield _from_server(source, progress, timeout)
@@ -195,7 +195,7 @@ def _opened(source: str, progress: bool, timeout: tuple[float, float]) -> Iterat
 
 def _from_directory(folder: Path) -> Copy:
     if not folder.is_dir():
-        raise Unusable(f"there is no directory {folder}")
+        raise SourceError(f"there is no directory {folder}")
 
     def copy(name: str, target: _Verified) -> bool:
         if not (folder / name).is_file():
@@ -205,7 +205,7 @@ def _from_directory(folder: Path) -> Copy:
                 while chunk := file.read(CHUNK):
                     target.write(chunk)
         except OSError as error:
-            raise Unusable(f"cannot be read: {error.strerror}") from None
+            raise SourceError(f"cannot be read: {error.strerror}") from None
         return True
 
     return copy
@@ -224,21 +224,21 @@ def _from_server(address: str, progress: bool, timeout: tuple[float, float]) -> 
         except requests.HTTPError as error:
             if str(error).startswith("404"):
                 return False
-            raise Unusable(f"the server answers {str(error).partition(' for url')[0]}") from None
+            raise SourceError(f"the server answers {str(error).partition(' for url')[0]}") from None
         except requests.ConnectTimeout:
-            raise Unusable(f"no connection within {timeout[0]:g} s") from None
+            raise SourceError(f"no connection within {timeout[0]:g} s") from None
         except requests.Timeout:
-            raise Unusable(f"the server is silent for {timeout[1]:g} s") from None
+            raise SourceError(f"the server is silent for {timeout[1]:g} s") from None
         except requests.exceptions.SSLError:
-            raise Unusable("no secure connection: its certificate is not valid") from None
+            raise SourceError("no secure connection: its certificate is not valid") from None
         except requests.TooManyRedirects:
-            raise Unusable("the server redirects in circles") from None
+            raise SourceError("the server redirects in circles") from None
         except requests.ConnectionError as error:
             silent = "timed out" in str(error)
             reason = f"the server is silent for {timeout[1]:g} s" if silent else "no connection"
-            raise Unusable(reason) from None
+            raise SourceError(reason) from None
         except requests.RequestException as error:
-            raise Unusable(f"the transfer broke off: {first_sentence(error)[:120]}") from None
+            raise SourceError(f"the transfer broke off: {first_sentence(error)[:120]}") from None
         return True
 
     return copy
@@ -264,7 +264,7 @@ def _unpacked(package: str, folder: Path) -> Path:
     _run(["dpkg-deb", "-x", str(archive), "unpacked"], folder)
     found = next((folder / "unpacked").rglob("*-ubyte*"), None)
     if found is None:
-        raise Unusable(f"the package {package} holds no IDX files")
+        raise SourceError(f"the package {package} holds no IDX files")
     return found.parent
 
 
@@ -274,12 +274,12 @@ def _run(command: list[str], folder: Path) -> None:
             command, cwd=folder, check=True, capture_output=True, text=True, timeout=FILE_SECONDS
         )
     except FileNotFoundError:
-        raise Unusable(f"there is no {command[0]} on this machine") from None
+        raise SourceError(f"there is no {command[0]} on this machine") from None
     except subprocess.TimeoutExpired:
-        raise Unusable(f"{command[0]} takes over {FILE_SECONDS:.0f} s") from None
+        raise SourceError(f"{command[0]} takes over {FILE_SECONDS:.0f} s") from None
     except subprocess.CalledProcessError as error:
         said = [line for line in error.stderr.splitlines() if line.startswith("E:")]
-        raise Unusable(said[0] if said else f"{command[0]} fails") from None
+        raise SourceError(said[0] if said else f"{command[0]} fails") from None
 
 
 def _is_there(path: Path, expected: File) -> bool:

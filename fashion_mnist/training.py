@@ -97,7 +97,7 @@ def fit(
                 verbose=0,
                 callbacks=[report],
             ).history
-            probabilities = models.predict(network, validation.images)
+            probabilities = models.probabilities(network, validation.images)
             epoch = Epoch(
                 number,
                 means["loss"][0],

@@ -34,7 +34,7 @@ def test_the_header_is_the_formats(file: Path):
         (lambda b: b + b"x", "must be 40 bytes long, as its header declares (2, 3, 4), not 41"),
         (lambda b: b[:10], "ends within its header of 16 bytes"),
         (lambda b: b[:3], "is not an IDX file"),
-        (lambda b: b"", "is not an IDX file"),
+        (lambda _: b"", "is not an IDX file"),
         (lambda b: b"\x01" + b[1:], "is not an IDX file: it must begin with two zero bytes"),
         (lambda b: b[:2] + b"\x0d" + b[3:], "must hold uint8 (type 0x08), not type 0x0d"),
         (lambda b: b[:3] + b"\x01" + b[4:], "must have 3 dimensions, not 1"),

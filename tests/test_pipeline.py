@@ -139,9 +139,7 @@ def test_two_runs_from_nothing_give_the_same_lock(
         assert (again.path / name).read_bytes() == first, name
 
 
-def test_a_committed_pipeline_without_its_data_has_nothing_to_run(
-    workspace: Workspace, tmp_path: Path
-):
+def test_a_committed_pipeline_without_its_data_has_nothing_to_run(workspace: Workspace):
     shutil.rmtree(workspace.path / "data")
     shutil.rmtree(workspace.path / ".dvc/cache")
     for path in (workspace.path / "models").glob("model-*.h5"):

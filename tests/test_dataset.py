@@ -1,0 +1,93 @@
+"""The npz files between the stages, duplicates, and the small files that git compares."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_mnist import dataset, duplicates, records
+from fashion_mnist.errors import InputError
+from tests.conftest import tiny_set
+
+IMAGES, LABELS = tiny_set(20, seed=0)
+
+
+def test_what_was_written_is_read(tmp_path: Path):
+    dataset.write(tmp_path / "a.npz", IMAGES, LABELS)
+    images, labels = dataset.read(tmp_path / "a.npz")
+    np.testing.assert_array_equal(images, IMAGES)
+    np.testing.assert_array_equal(labels, LABELS)
+
+
+def test_the_same_arrays_give_the_same_bytes(tmp_path: Path):
+    for name in ("a.npz", "b.npz"):
+        dataset.write(tmp_path / name, IMAGES, LABELS)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_load_gives_what_a_model_takes(tmp_path: Path):
+    dataset.write(tmp_path / "a.npz", IMAGES, LABELS)
+    images, targets = dataset.load(tmp_path / "a.npz")
+    assert (images.shape, images.dtype) == ((20, 28, 28, 1), np.float32)
+    assert (targets.shape, targets.dtype) == ((20, 10), np.float32)
+    np.testing.assert_array_equal(images[..., 0], IMAGES.astype(np.float32) / 255)
+    np.testing.assert_array_equal(targets.argmax(axis=1), LABELS)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (IMAGES[:, :27], LABELS, r"images must be uint8 \(N, 28, 28\)"),
+        (IMAGES.astype(float), LABELS, r"images must be uint8 \(N, 28, 28\), not float64"),
+        (IMAGES, LABELS[:5], "not 5 labels for 20 images"),
+        (IMAGES[:0], LABELS[:0], "at least one"),
+        (IMAGES, LABELS + 1, "labels must lie in 0-9, but label 9 is 10"),
+        (IMAGES, LABELS.astype(int), r"labels must be uint8 \(N,\), not int64"),
+    ],
+)
+def test_anything_else_is_refused(tmp_path: Path, images, labels, message: str):
+    dataset.write(tmp_path / "a.npz", images, labels)
+    with pytest.raises(InputError, match=message):
+        dataset.read(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"text", b"\x93NUMPY"])
+def test_a_damaged_file_says_what_makes_it_anew(tmp_path: Path, content: bytes):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(InputError, match="`dvc repro preprocess` makes it anew"):
+        dataset.read(tmp_path / "a.npz")
+
+
+def test_pickles_are_not_loaded(tmp_path: Path):
+    np.savez(tmp_path / "a.npz", images=np.array([object()]), labels=LABELS)
+    with pytest.raises(InputError, match="is damaged"):
+        dataset.read(tmp_path / "a.npz")
+
+
+def test_copies_are_counted_within_and_across_sets():
+    twice = np.concatenate([IMAGES, IMAGES[:3]])
+    assert duplicates.repeated(twice) == 3
+    assert duplicates.repeated(IMAGES) == 0
+    assert duplicates.also_in(twice, IMAGES[1:2]).nonzero()[0].tolist() == [1, 21]
+
+
+def test_metrics_are_rounded_and_readable(tmp_path: Path):
+    records.write_json(tmp_path / "m.json", {"loss": 1 / 3, "class": {"Bag": 2 / 3}, "n": 5})
+    text = (tmp_path / "m.json").read_text()
+    assert json.loads(text) == {"loss": 0.333333, "class": {"Bag": 0.666667}, "n": 5}
+    assert text.endswith("}\n")
+
+
+def test_a_table_grows_row_by_row(tmp_path: Path):
+    with records.CsvWriter(tmp_path / "t.csv", ["epoch", "loss"]) as table:
+        assert records.read_csv(tmp_path / "t.csv") == []
+        table.add({"epoch": 1, "loss": 0.5})
+        assert records.read_csv(tmp_path / "t.csv") == [{"epoch": 1, "loss": 0.5}]
+
+
+@pytest.mark.parametrize("content", ["epoch,loss\n1\n", "epoch,loss\n1,x\n", "epoch\n1,2\n"])
+def test_a_damaged_table_is_told_so(tmp_path: Path, content: str):
+    (tmp_path / "t.csv").write_text(content)
+    with pytest.raises(InputError, match="is damaged"):
+        records.read_csv(tmp_path / "t.csv")
