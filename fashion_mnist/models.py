@@ -8,6 +8,7 @@ kin). So a file's configuration is only read here, as data: every layer must be 
 import json
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -82,10 +83,17 @@ def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
     return network.predict(images[..., np.newaxis], batch_size=PREDICTION_BATCH, verbose=0)
 
 
-def on_bytes(network: keras.layers.Layer) -> keras.Sequential:
-    """The same network on uint8 images, so that no float32 copy of them is held whole."""
+def on_bytes(
+    network: keras.layers.Layer, augmentation: Sequence[keras.layers.Layer] = ()
+) -> keras.Sequential:
+    """The same network on uint8 images, so that no float32 copy of them is held whole.
+
+    Args:
+        network: on float32 (N, 28, 28, 1) in [0, 1].
+        augmentation: layers that come before it, at work in training only.
+    """
     image = keras.Input(IMAGE_SHAPE, dtype="uint8")
-    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), network])
+    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), *augmentation, network])
 
 
 def _configuration(path: Path) -> dict[str, Any]:

@@ -24,6 +24,8 @@ from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, NoReturn
 
+import yaml
+
 from fashion_mnist import console, dag
 from fashion_mnist.errors import InputError, first_sentence
 

@@ -27,6 +27,9 @@ LAYERS = frozenset(
     Reshape SeparableConv2D Softmax SpatialDropout2D UnitNormalization UpSampling2D
     ZeroPadding2D""".split()
 )
+AUGMENTATIONS = frozenset(
+    "RandomErasing RandomFlip RandomRotation RandomTranslation RandomZoom".split()
+)
 OPTIMIZERS = frozenset(
     "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD".split()
 )
@@ -72,6 +75,7 @@ def _positive_learning_rate(
 
 
 Layer = Annotated[tuple[str, dict[str, Any]], _one_known("layer", LAYERS)]
+Augmentation = Annotated[tuple[str, dict[str, Any]], _one_known("augmentation", AUGMENTATIONS)]
 Optimizer = Annotated[
     tuple[str, dict[str, Any]],
     _one_known("optimizer", OPTIMIZERS),
@@ -149,6 +153,7 @@ class Recipe(_Section):
     epochs: int = Field(ge=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     dropout_scale: float = Field(default=1.0, ge=0)  # times the architecture's own rates
+    augmentation: list[Augmentation] = []
     early_stopping: EarlyStopping | None = None
 
 

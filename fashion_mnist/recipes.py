@@ -25,6 +25,18 @@ def optimizer(name: str, recipe: Recipe, steps: int) -> keras.optimizers.Optimiz
     return create(where, getattr(keras.optimizers, kind), arguments | {"learning_rate": rate})
 
 
+def augmentation(name: str, recipe: Recipe) -> list[keras.layers.Layer]:
+    """The layers that change training images (N, 28, 28, 1), and leave others as they are.
+
+    Raises:
+        InputError: a layer does not take such an argument.
+    """
+    return [
+        create(f"recipes.{name}.augmentation[{i}].{kind}", getattr(keras.layers, kind), arguments)
+        for i, (kind, arguments) in enumerate(recipe.augmentation)
+    ]
+
+
 def schedule(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
     """The learning rate by step: constant, or falling along half a cosine to 0."""
     peak = float(recipe.optimizer[1]["learning_rate"])
@@ -72,6 +84,7 @@ def describe(recipe: Recipe) -> str:
         parts.append(f"label smoothing {recipe.label_smoothing}")
     if recipe.dropout_scale != 1:
         parts.append(f"dropout times {recipe.dropout_scale}")
+    parts += [kind for kind, _ in recipe.augmentation]
     parts.append(f"{recipe.epochs} epochs")
     if recipe.early_stopping:
         parts.append(f"stopping after {recipe.early_stopping.patience} without a better one")

@@ -70,11 +70,11 @@ def fit(
         on_batches: called with the number of batches done so far in this epoch.
 
     Raises:
-        InputError: the optimizer does not take such an argument.
+        InputError: the optimizer or an augmentation does not take such an argument.
     """
     steps = -(-len(training) // recipe.batch_size)
     optimizer = recipes.optimizer(recipe_name, recipe, steps * recipe.epochs)
-    network = models.on_bytes(model)
+    network = models.on_bytes(model, recipes.augmentation(recipe_name, recipe))
     network.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),

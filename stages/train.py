@@ -35,7 +35,9 @@ def main() -> None:
 
     engine.make_reproducible(config.train.seed, config.train.threads)
     model = architectures.build(chosen.architecture, config.architectures[chosen.architecture])
-    recipes.optimizer(chosen.recipe, recipe, steps=1)  # its mistakes are told before data is read
+    # Their mistakes are told before any data is read.
+    recipes.optimizer(chosen.recipe, recipe, steps=1)
+    recipes.augmentation(chosen.recipe, recipe)
 
     images, labels = dataset.read(TRAIN)
     number = 1 if name == "baseline" else int(name.removeprefix("model-"))

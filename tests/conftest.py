@@ -1,5 +1,6 @@
 """A small copy of the project: the real DAG and code, on data that the tests make."""
 
+import copy
 import hashlib
 import os
 import shutil
@@ -111,8 +112,8 @@ def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -
     workspace.set_params(
         fetch__sources=[str(tiny_data)],
         fetch__files=files,
-        architectures={"tiny": TINY_NETWORK, "unused": TINY_NETWORK},
-        recipes={"quick": TINY_RECIPE, "unused": TINY_RECIPE},
+        architectures={"tiny": TINY_NETWORK, "unused": copy.deepcopy(TINY_NETWORK)},
+        recipes={"quick": TINY_RECIPE, "unused": copy.deepcopy(TINY_RECIPE)},
         train__architecture="tiny",
         train__recipe="quick",
         train__splits=[1, 2],

@@ -1,0 +1,99 @@
+"""What a user meets at the command line: help, and one sentence for each mistake."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fashion_mnist import dataset
+from fashion_mnist.engine import keras
+from tests.conftest import Workspace
+
+STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_has_help_with_an_example(fresh_workspace: Workspace, stage: str):
+    done = fresh_workspace.run("python", "-m", f"stages.{stage}", "--help")
+    assert done.returncode == 0
+    assert f"example: python -m stages.{stage}" in done.stdout
+
+
+def fails(workspace: Workspace, *command: str) -> str:
+    """The one line that a command prints before it ends with exit code 1."""
+    done = workspace.run("python", "-m", *command)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
+    ids=lambda command: command[0],
+)
+def test_a_typo_in_params_is_one_sentence_in_every_stage(
+    fresh_workspace: Workspace, tmp_path: Path, command: tuple[str, ...]
+):
+    workspace = fresh_workspace.copy(tmp_path / "project")
+    workspace.set_params(train__epocs=3)
+    line = fails(workspace, f"stages.{command[0]}", *command[1:])
+    assert line.startswith("error: params.yaml: train.epocs: no such key")
+
+
+def test_what_only_keras_can_tell_is_told_before_data_is_read(
+    fresh_workspace: Workspace, tmp_path: Path
+):
+    workspace = fresh_workspace.copy(tmp_path / "project")
+    workspace.set_params(architectures__tiny=[{"Conv2D": {"filters": 2, "kernel_size": 30}}])
+    line = fails(workspace, "stages.train", "model-1")
+    assert "architectures.tiny[0].Conv2D cannot take an input (28, 28, 1)" in line
+
+
+def test_missing_data_says_what_makes_it(fresh_workspace: Workspace):
+    line = fails(fresh_workspace, "stages.train", "model-1")
+    assert "data/processed/train.npz is missing: `dvc repro preprocess` makes it" in line
+
+
+def test_another_model_is_scored_without_touching_tracked_files(workspace: Workspace):
+    before = (workspace.path / "metrics/test.json").read_bytes()
+    done = workspace.run("python", "-m", "stages.evaluate", "--model", "models/baseline.h5")
+    assert done.returncode == 0, done.stderr
+    assert "Final scores" in done.stdout
+    assert (workspace.path / "metrics/test.json").read_bytes() == before
+    assert workspace.run("git", "status", "--porcelain").stdout == ""
+
+
+def test_a_model_that_is_none_is_one_sentence(workspace: Workspace):
+    (workspace.path / "x.h5").write_text("hello")
+    line = fails(workspace, "stages.evaluate", "--model", "x.h5")
+    assert line.startswith("error: x.h5 is not a Keras model")
+
+
+def test_a_log_holds_lines_only(workspace: Workspace):
+    done = workspace.run("python", "-m", "stages.train", "model-1")
+    assert done.stderr == ""
+    assert not any(character in done.stdout for character in "\r\x1b\b")
+    assert [line[:9] for line in done.stdout.splitlines()[2:4]] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_the_results_table_shows_this_run_beside_the_original(workspace: Workspace):
+    done = workspace.run("python", "-m", "fashion_mnist.results")
+    assert "model-1" in done.stdout
+    assert "the original  loss 0.24973  accuracy 91.33%" in done.stdout
+
+
+def test_scores_of_a_known_model_are_right(workspace: Workspace):
+    """A model that always says Trouser is right about a tenth of the tiny test set."""
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.layers.Flatten(),
+            keras.layers.Dense(10, activation="softmax"),
+        ]
+    )
+    bias = np.where(np.arange(10) == dataset.CLASS_NAMES.index("Trouser"), 20.0, 0.0)
+    model.set_weights([np.zeros((784, 10)), bias])
+    model.save(workspace.path / "trouser.keras")
+    done = workspace.run("python", "-m", "stages.evaluate", "--model", "trouser.keras")
+    assert "accuracy 10.00%" in done.stdout
