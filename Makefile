@@ -20,7 +20,7 @@ lint: .venv/installed  ## style and types
 	@$(RUN) mypy
 
 plots: .venv/installed  ## write the page with all plots
-	@$(RUN) dvc plots show -o plots/page
+	@$(RUN) dvc plots show --out plots/page
 
 clean:  ## remove all that the other targets make, but .venv and what is in git
 	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp

@@ -72,7 +72,7 @@ def fit(
     Raises:
         InputError: the optimizer or an augmentation does not take such an argument.
     """
-    steps = -(-len(training) // recipe.batch_size)
+    steps = batches(training, recipe)
     optimizer = recipes.optimizer(recipe_name, recipe, steps * recipe.epochs)
     network = models.on_bytes(model, recipes.augmentation(recipe_name, recipe))
     network.compile(
@@ -116,6 +116,11 @@ def fit(
     if recipe.early_stopping:
         model.set_weights(best_weights)
     return kept(history, recipe)
+
+
+def batches(examples: Examples, recipe: Recipe) -> int:
+    """How many batches an epoch has, the last and smaller one included."""
+    return -(-len(examples) // recipe.batch_size)
 
 
 def kept(history: list[Epoch], recipe: Recipe) -> Epoch:

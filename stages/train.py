@@ -57,10 +57,11 @@ def main() -> None:
     )
 
     history = Path(f"plots/history/{name}.csv")
-    steps = -(-len(train) // recipe.batch_size)
     with (
         records.CsvWriter(history, [field.name for field in fields(training.Epoch)]) as table,
-        console.progress(steps, f"{name} epoch 1/{recipe.epochs}", "batch") as bar,
+        console.progress(
+            training.batches(train, recipe), f"{name} epoch 1/{recipe.epochs}", "batch"
+        ) as bar,
     ):
         started = monotonic()
 
