@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -16,23 +17,29 @@ TRAINING, VALIDATION = "#0072B2", "#D55E00"
 mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
 
-def training_curves(title: str, history: Sequence[Mapping[str, float]]) -> Figure:
+def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
     """The original's two panels: accuracy and loss by epoch, training and validation.
 
     Args:
         title: above both.
-        history: rows with epoch, accuracy, val_accuracy, loss (nats), val_loss (nats).
+        history: rows with images ("training" or "validation"), epoch, accuracy, loss (nats).
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
     figure.suptitle(title)
-    epochs = [row["epoch"] for row in history]
+    marker = "o" if len(history) < 60 else ""
     panels = (("accuracy", "accuracy"), ("loss", "cross-entropy loss (nats)"))
     for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
-        marker = "o" if len(epochs) < 30 else ""
-        style = {"marker": marker, "markersize": 4}
-        axes.plot(epochs, [r[key] for r in history], color=TRAINING, label="training", **style)
-        validation = [r[f"val_{key}"] for r in history]
-        axes.plot(epochs, validation, "--", color=VALIDATION, label="validation", **style)
+        for images, style, color in (("training", ":", TRAINING), ("validation", "-", VALIDATION)):
+            rows = [row for row in history if row["images"] == images]
+            axes.plot(
+                [row["epoch"] for row in rows],
+                [row[key] for row in rows],
+                style,
+                color=color,
+                label=images,
+                marker=marker,
+                markersize=4,
+            )
         axes.set(xlabel="epoch", ylabel=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(alpha=0.3)

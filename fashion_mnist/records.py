@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,15 +49,18 @@ def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
             table.add(row)
 
 
-def read_csv(path: str | Path) -> list[dict[str, float]]:
-    """Read a table of numbers.
+def read_csv(path: str | Path, texts: Collection[str] = ()) -> list[dict[str, Any]]:
+    """Read a table of numbers; the columns `texts` hold text.
 
     Raises:
-        InputError: the file is missing, or a field is no number.
+        InputError: the file is missing, or another field is no number.
     """
     try:
         with Path(path).open(encoding="utf-8", newline="") as file:
-            return [{k: float(v) for k, v in row.items()} for row in csv.DictReader(file)]
+            return [
+                {key: value if key in texts else float(value) for key, value in row.items()}
+                for row in csv.DictReader(file)
+            ]
     except FileNotFoundError:
         raise InputError(f"{path} is missing: `dvc repro` makes it") from None
     except (ValueError, TypeError, AttributeError, csv.Error) as error:

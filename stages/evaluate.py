@@ -12,7 +12,7 @@ BEST = Path("models/best_model.h5")
 METRICS = Path("metrics/test.json")
 SELECTION = Path("metrics/selection.json")
 PLOTS = Path("plots")
-HISTORY = PLOTS / "history"
+TRAINING = PLOTS / "training.csv"
 MISTAKES = 24
 
 
@@ -66,10 +66,13 @@ def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.nda
     from fashion_mnist import evaluation, figures
 
     best = records.read_json(SELECTION)["best"]
-    for name, title in (("baseline", "Baseline"), (best, f"Best model ({best})")):
-        history = records.read_csv(HISTORY / f"{name}.csv")
-        picture = "baseline" if name == "baseline" else "best_model"
-        figures.save(figures.training_curves(title, history), PLOTS / f"training_{picture}.png")
+    history = records.read_csv(TRAINING, texts=("model", "images"))
+    for name, title, picture in (
+        ("baseline", "Baseline", "training_baseline.png"),
+        (best, f"Best model ({best})", "training_best_model.png"),
+    ):
+        rows = [row for row in history if row["model"] == name]
+        figures.save(figures.training_curves(title, rows), PLOTS / picture)
     figures.save(figures.confusion(labels, probabilities.argmax(axis=1)), PLOTS / "confusion.png")
     worst = evaluation.most_confident_mistakes(probabilities, labels, MISTAKES)
     figures.save(

@@ -2,12 +2,15 @@
 
 import argparse
 import hashlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from fashion_mnist import console, params, records, results
 from fashion_mnist.errors import InputError
 
 CANDIDATES = Path("models/candidates")
+HISTORY = Path("plots/history")
+TRAINING = Path("plots/training.csv")
 BEST = Path("models/best_model.h5")
 SELECTION = Path("metrics/selection.json")
 
@@ -18,12 +21,38 @@ def rank(candidate: tuple[str, dict]) -> tuple[float, float, int]:
     return scores["loss"], -scores["accuracy"], int(name.removeprefix("model-"))
 
 
+def forget_all_but(names: Sequence[str]) -> None:
+    """Remove what splits have left that params.yaml no longer names.
+
+    DVC takes whole folders for what this stage depends on, and would otherwise find
+    something else here than in a fresh clone.
+    """
+    for path in (*CANDIDATES.glob("model-*.json"), *HISTORY.glob("model-*.csv")):
+        if path.stem not in names:
+            path.unlink()
+
+
+def training_rows(names: Sequence[str]) -> Iterator[dict]:
+    """All histories as one table: a row for each epoch and for training and validation."""
+    for name in names:
+        for row in records.read_csv(HISTORY / f"{name}.csv"):
+            for images, prefix in (("training", ""), ("validation", "val_")):
+                yield {
+                    "model": name,
+                    "images": images,
+                    "epoch": int(row["epoch"]),
+                    "loss": row[f"{prefix}loss"],
+                    "accuracy": row[f"{prefix}accuracy"],
+                }
+
+
 def main() -> None:
     """Run the stage."""
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.select_best"
     ).parse_args()
     names = results.candidates(params.load().train.splits)
+    forget_all_but(names)
     receipts = {name: records.read_json(CANDIDATES / f"{name}.json") for name in names}
     best, receipt = min(receipts.items(), key=rank)
     weights = Path(receipt["model"]).read_bytes()
@@ -35,9 +64,10 @@ def main() -> None:
     records.write_json(
         SELECTION, {"best": best, "loss": receipt["loss"], "accuracy": receipt["accuracy"]}
     )
+    records.write_csv(TRAINING, training_rows(["baseline", *names]))
     baseline = records.read_json("metrics/baseline.json")["validation"]
     console.say(results.table({"baseline": baseline, **receipts}, best))
-    console.say(f"wrote {BEST} ({best}) and {SELECTION}")
+    console.say(f"wrote {BEST} ({best}), {SELECTION} and {TRAINING}")
 
 
 if __name__ == "__main__":

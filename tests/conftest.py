@@ -95,12 +95,11 @@ def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -
     """The project as cloned, with a small data set and a small network; nothing has run."""
     workspace = Workspace(tmp_path_factory.mktemp("fresh") / "project")
     workspace.path.mkdir()
-    for name in ("stages", "fashion_mnist"):
+    for name in ("stages", "fashion_mnist", ".dvc/plots"):
         shutil.copytree(
             ROOT / name, workspace.path / name, ignore=shutil.ignore_patterns("__pycache__")
         )
     for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config"):
-        (workspace.path / name).parent.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, workspace.path / name)
     files = {
         path.name: {

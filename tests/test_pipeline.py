@@ -1,6 +1,7 @@
 """The real DAG, run by the real DVC on a small data set: what runs, and what does not."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -87,7 +88,7 @@ def test_history_and_metrics_have_the_documented_columns_and_keys(finished_works
         ({"preprocess__drop_test_duplicates": True}, {"preprocess"}),
         ({"fetch__sources": ["$FASHION_MNIST_DIR"]}, {"fetch"}),
     ],
-    ids=str,
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
 def test_an_edit_of_params_reruns_just_what_it_can_change(
     workspace: Workspace, changes: dict, stages: set[str]
@@ -122,6 +123,22 @@ def test_a_third_split_trains_one_model(workspace: Workspace):
     assert (workspace.path / "models/model-3.h5").exists()
 
 
+def test_a_split_taken_away_leaves_no_trace_and_comes_back_without_training(
+    workspace: Workspace, finished_workspace: Workspace
+):
+    workspace.set_params(train__splits=[1])
+    assert workspace.repro() == ["select_best", "evaluate"]
+    histories = {path.stem for path in (workspace.path / "plots/history").iterdir()}
+    assert histories == {"baseline", "model-1"}
+    assert "model-2" not in (workspace.path / "plots/training.csv").read_text()
+    assert workspace.repro() == []
+    workspace.set_params(train__splits=[1, 2])
+    assert workspace.repro() == ["select_best", "evaluate"]
+    for name in ("dvc.lock", "plots/training.csv"):
+        before = (finished_workspace.path / name).read_bytes()
+        assert (workspace.path / name).read_bytes() == before, name
+
+
 def test_a_stage_whose_outs_come_out_the_same_stops_there(workspace: Workspace):
     with (workspace.path / "stages/preprocess.py").open("a") as code:
         code.write("\n# edited\n")
@@ -153,8 +170,19 @@ def test_metrics_and_experiments_can_be_compared(workspace: Workspace):
     assert done.returncode == 0, done.stderr
     assert "metrics/test.json" in workspace.run("dvc", "metrics", "diff").stdout
     assert "short" in workspace.run("dvc", "exp", "show", "--csv").stdout
-    assert workspace.run("dvc", "plots", "show", "-o", "page").returncode == 0
-    assert (workspace.path / "page/index.html").exists()
+
+
+def test_every_plot_is_drawn_and_no_other(finished_workspace: Workspace, tmp_path: Path):
+    done = finished_workspace.run("dvc", "plots", "show", "-o", str(tmp_path))
+    assert done.returncode == 0, done.stderr
+    page = (tmp_path / "index.html").read_text()
+    specs = [json.loads(text) for text in re.findall(r"var spec = (.*);", page)]
+    top = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    titles = [next(iter(plot.values()))["title"] for plot in top if isinstance(plot, dict)]
+    models = ["baseline", "model-1", "model-2"]
+    assert sorted(spec["title"]["text"] for spec in specs) == sorted([*titles, *models])
+    assert all(spec["data"]["values"] for spec in specs)
+    assert page.count("<img") == sum(isinstance(plot, str) for plot in top)
 
 
 def definition() -> dict:
