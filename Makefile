@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 .PHONY: repro test lint plots clean
 .DEFAULT_GOAL := repro
 
-repro: .venv/installed  ## fetch, train, select and evaluate whatever is not up to date
+repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
 	@$(RUN) python -m fashion_mnist.parallel
 	@$(RUN) python -m fashion_mnist.results
 
@@ -19,7 +19,7 @@ lint: .venv/installed  ## style and types
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-plots: .venv/installed  ## write the page with all plots
+plots: .dvc/plots.html  ## write the page with all plots
 	@$(RUN) dvc plots show --out plots/page
 
 clean:  ## remove all that the other targets make, but .venv and what is in git
@@ -30,3 +30,7 @@ clean:  ## remove all that the other targets make, but .venv and what is in git
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
 	@touch $@
+
+# The page of `dvc plots show`, with its scripts in it.
+.dvc/plots.html: .venv/installed fashion_mnist/page.py
+	@$(RUN) python -m fashion_mnist.page
