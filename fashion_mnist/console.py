@@ -7,7 +7,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from fashion_mnist.errors import InputError
+from fashion_mnist.errors import InputError, why
 
 
 def say(text: str) -> None:
@@ -38,7 +38,7 @@ def run(main: Callable[[], int | None]) -> None:
         code = _fail(str(error))
     except OSError as error:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
-        code = _fail(f"{where}{error.strerror or error}")
+        code = _fail(f"{where}{why(error)}")
     except MemoryError:
         code = _fail("not enough memory: close other programs or lower the batch size")
     except KeyboardInterrupt:

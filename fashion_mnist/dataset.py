@@ -1,10 +1,12 @@
 """The npz files between the stages, and the names of the classes."""
 
+import io
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
+from fashion_mnist import files
 from fashion_mnist.errors import InputError
 
 CLASS_NAMES = (
@@ -24,8 +26,9 @@ IMAGE_SHAPE = (28, 28, 1)
 
 def write(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write images uint8 (N, 28, 28) and labels uint8 (N,); the same arrays, the same bytes."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    np.savez(path, images=images, labels=labels)
+    archive = io.BytesIO()
+    np.savez(archive, images=images, labels=labels)
+    files.write(path, archive.getvalue())
 
 
 def read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -26,6 +26,9 @@ os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 with _silent_stderr():
     import keras
 
+    # Not public, but the only way to write a model anywhere else than to a named file.
+    from keras.src.legacy.saving import legacy_h5_format
+
 
 def make_reproducible(seed: int, threads: int) -> None:
     """Same seed, same number of threads, same bytes. Call it before Keras computes anything."""
@@ -38,4 +41,4 @@ def make_reproducible(seed: int, threads: int) -> None:
         tf.config.experimental.enable_op_determinism()
 
 
-__all__ = ["keras", "make_reproducible"]
+__all__ = ["keras", "legacy_h5_format", "make_reproducible"]

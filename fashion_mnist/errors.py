@@ -1,6 +1,11 @@
 """The one exception that means: the user can mend this."""
 
+import errno
 import re
+
+# The disk is full, or as full as a quota or a limit allows; Windows does not know them all.
+NO_ROOM = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG")} - {None}
+NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 
 
 class InputError(ValueError):
@@ -11,7 +16,19 @@ class InputError(ValueError):
     """
 
 
+def why(error: OSError) -> str:
+    """What the operating system objects to, and what would help."""
+    reason = error.strerror or first_sentence(error)
+    if error.errno in NO_ROOM:
+        return f"{reason}: make room on the disk and run it again"
+    if error.errno in NO_RIGHT:
+        return f"{reason}: give yourself the right to write there and run it again"
+    return reason
+
+
 def first_sentence(error: Exception) -> str:
-    """What a library's many-lined error says first."""
+    """What a library's many-lined error says first, and what it expects instead."""
     text = " ".join(str(error).split())
-    return re.split(r"(?<=[.!]) (?=[A-Z])", text)[0].rstrip(".")
+    first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", text)
+    expected = [f", {other[0].lower()}{other[1:]}" for other in others if "xpected" in other][:1]
+    return "".join([first.rstrip("."), *expected]).rstrip(".")

@@ -1,5 +1,6 @@
 """Matplotlib pictures; the same numbers give the same bytes."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from fashion_mnist import files
 from fashion_mnist.dataset import CLASS_NAMES
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
@@ -106,5 +108,6 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) 
 
 def save(figure: Figure, path: str | Path) -> None:
     """Write a PNG without dates or versions in it."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100, metadata={"Software": None})
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
+    files.write(path, picture.getvalue())

@@ -5,6 +5,7 @@ kin). So a file's configuration is only read here, as data: every layer must be 
 `params.LAYERS`, and the model is built anew from their names and arguments.
 """
 
+import io
 import json
 import re
 import zipfile
@@ -14,10 +15,10 @@ from typing import Any
 
 import h5py
 import numpy as np
-from absl import logging
 
+from fashion_mnist import files
 from fashion_mnist.dataset import CLASS_NAMES, IMAGE_SHAPE
-from fashion_mnist.engine import keras
+from fashion_mnist.engine import keras, legacy_h5_format
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.params import LAYERS
 
@@ -36,9 +37,11 @@ _IGNORED_ARGUMENT = re.compile(
 
 def save(model: keras.Model, path: str | Path) -> None:
     """Write an HDF5 file without optimizer state: it holds no dates, unlike a .keras file."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    logging.set_verbosity(logging.ERROR)  # Keras calls .h5 "legacy" at every save
-    model.save(path, include_optimizer=False)
+    # HDF5's own writing ends the process when the disk is full.
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+    files.write(path, memory.getvalue())
 
 
 def load_best_model(path: str | Path) -> keras.Model:
@@ -131,6 +134,9 @@ def _inert(path: Path, layer: Any) -> dict[str, Any]:
         arguments = {"batch_shape": shape, "name": config["name"]}
     else:
         arguments = {k: v for k, v in config.items() if not _IGNORED_ARGUMENT.fullmatch(k)}
+    match arguments.get("axis"):
+        case [axis]:  # as Keras 2 wrote it
+            arguments["axis"] = axis
     activation = arguments.get("activation")
     if activation is not None and not hasattr(keras.activations, str(activation)):
         raise InputError(f"{path} has an activation {activation!r} that is not Keras's: refused")

@@ -1,11 +1,13 @@
 """The small files that people and git compare: JSON metrics, CSV tables."""
 
 import csv
+import io
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from fashion_mnist import files
 from fashion_mnist.errors import InputError
 
 DIGITS = 6  # more would differ between machines without telling anything
@@ -22,9 +24,8 @@ def rounded(value: Any) -> Any:
 
 def write_json(path: str | Path, value: Mapping[str, Any]) -> None:
     """Write metrics, one key a line."""
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(rounded(value), indent=2, ensure_ascii=False)
-    Path(path).write_text(text + "\n", encoding="utf-8", newline="\n")
+    files.write(path, f"{text}\n".encode())
 
 
 def read_json(path: str | Path) -> Any:
@@ -44,9 +45,11 @@ def read_json(path: str | Path) -> Any:
 def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write a table whose columns are the keys of its first row."""
     rows = list(rows)
-    with CsvWriter(path, list(rows[0])) as table:
-        for row in rows:
-            table.add(row)
+    text = io.StringIO(newline="")
+    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table.writeheader()
+    table.writerows(map(rounded, rows))
+    files.write(path, text.getvalue().encode())
 
 
 def read_csv(path: str | Path, texts: Collection[str] = ()) -> list[dict[str, Any]]:
@@ -65,25 +68,3 @@ def read_csv(path: str | Path, texts: Collection[str] = ()) -> list[dict[str, An
         raise InputError(f"{path} is missing: `dvc repro` makes it") from None
     except (ValueError, TypeError, AttributeError, csv.Error) as error:
         raise InputError(f"{path} is damaged ({error}): `dvc repro` makes it anew") from None
-
-
-class CsvWriter:
-    """A table that grows on disk row by row."""
-
-    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        self._file = Path(path).open("w", encoding="utf-8", newline="")  # noqa: SIM115
-        self._rows = csv.DictWriter(self._file, columns, lineterminator="\n")
-        self._rows.writeheader()
-        self._file.flush()
-
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Write one row at once."""
-        self._rows.writerow(rounded(row))
-        self._file.flush()
-
-    def __enter__(self) -> "CsvWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()

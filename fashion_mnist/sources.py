@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 
-from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.errors import InputError, first_sentence, why
 from fashion_mnist.params import File
 
 CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 5.0, 20.0, 600.0
@@ -50,7 +50,7 @@ def fetch(
     try:
         destination.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise InputError(f"cannot make {destination}: {error.strerror}") from None
+        raise InputError(f"cannot make {destination}: {why(error)}") from None
     missing = [name for name in files if not _is_there(destination / name, files[name])]
     reasons = []
     for source in sources if missing else ():
@@ -154,7 +154,7 @@ class _Verified:
         try:
             yield
         except OSError as error:
-            raise InputError(f"cannot write {self._path}: {error.strerror}") from None
+            raise InputError(f"cannot write {self._path}: {why(error)}") from None
 
 
 Copy = Callable[[str, _Verified], bool]  # False: there is no file of that name

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fashion_mnist import console, params, records, results
+from fashion_mnist import console, files, params, records, results
 from fashion_mnist.errors import InputError
 
 CANDIDATES = Path("models/candidates")
@@ -60,7 +60,7 @@ def main() -> None:
         raise InputError(
             f"{receipt['model']} is not the file that was scored: `dvc repro` trains or restores it"
         )
-    BEST.write_bytes(weights)
+    files.write(BEST, weights)
     records.write_json(
         SELECTION, {"best": best, "loss": receipt["loss"], "accuracy": receipt["accuracy"]}
     )

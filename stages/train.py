@@ -3,7 +3,7 @@
 import argparse
 import hashlib
 import re
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
@@ -57,17 +57,15 @@ def main() -> None:
     )
 
     history = Path(f"plots/history/{name}.csv")
-    with (
-        records.CsvWriter(history, [field.name for field in fields(training.Epoch)]) as table,
-        console.progress(
-            training.batches(train, recipe), f"{name} epoch 1/{recipe.epochs}", "batch"
-        ) as bar,
-    ):
+    rows: list[dict] = []
+    batches = training.batches(train, recipe)
+    with console.progress(batches, f"{name} epoch 1/{recipe.epochs}", "batch") as bar:
         started = monotonic()
 
         def on_epoch(epoch: training.Epoch) -> None:
             nonlocal started
-            table.add(asdict(epoch))
+            rows.append(asdict(epoch))
+            records.write_csv(history, rows)
             console.say(f"{epoch.line(recipe.epochs)}  {monotonic() - started:.1f} s")
             started = monotonic()
             bar.reset()
