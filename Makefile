@@ -8,6 +8,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
+	@$(RUN) python -m fashion_mnist.params
 	@$(RUN) python -m fashion_mnist.parallel
 	@$(RUN) python -m fashion_mnist.results
 

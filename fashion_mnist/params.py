@@ -1,5 +1,9 @@
-"""The schema of params.yaml; a bad one becomes one sentence with the key's path."""
+"""The schema of params.yaml; a bad one becomes one sentence with the key's path.
 
+`python -m fashion_mnist.params` checks the file without running anything.
+"""
+
+import argparse
 import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
@@ -17,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from fashion_mnist import console
 from fashion_mnist.errors import InputError
 
 # Known here by name, so that a typo is told without the seconds that Keras takes to load.
@@ -206,7 +211,8 @@ def load(path: str | Path = "params.yaml") -> Params:
 
 def _sentence(error: ValidationError) -> str:
     """The first thing that is wrong, as `key.path: what would be right`."""
-    first = error.errors()[0]
+    # A key that is misspelt is missing too: say the former.
+    first = min(error.errors(), key=lambda each: each["type"] == "missing")
     # What follows a validator's name in pydantic's location is no key of the file.
     path = ""
     for part in first["loc"]:
@@ -238,3 +244,16 @@ def _keys_beside(location: tuple[int | str, ...]) -> list[str]:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
+
+
+def main() -> None:
+    """Check the params.yaml of this folder; say nothing of a good one."""
+    argparse.ArgumentParser(
+        description="Check params.yaml before anything runs.",
+        epilog="example: python -m fashion_mnist.params",
+    ).parse_args()
+    load()
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,248 @@
+"""The likeliest mistakes: each ends in one sentence that says what to change, and loses nothing."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import yaml
+from zc.lockfile import LockFile
+
+from tests.conftest import ROOT, Workspace
+
+TRAIN = ("stages.train", "model-1")
+CHECK = ("fashion_mnist.params",)
+
+
+class Mistake(NamedTuple):
+    make: Callable[[Path], object]
+    command: tuple[str, ...]
+    said: str
+
+
+def edited(old: str, new: str) -> Callable[[Path], object]:
+    """Replaces text in params.yaml."""
+
+    def edit(folder: Path) -> None:
+        text = (folder / "params.yaml").read_text()
+        assert old in text
+        (folder / "params.yaml").write_text(text.replace(old, new, 1))
+
+    return edit
+
+
+def written(name: str, content: bytes) -> Callable[[Path], object]:
+    def write(folder: Path) -> None:
+        (folder / name).write_bytes(content)
+
+    return write
+
+
+def removed(name: str) -> Callable[[Path], object]:
+    def remove(folder: Path) -> None:
+        (folder / name).unlink()
+
+    return remove
+
+
+def network(*layers: object) -> Callable[[Path], object]:
+    """Makes these the layers of the architecture that is trained."""
+
+    def change(folder: Path) -> None:
+        values = yaml.safe_load((folder / "params.yaml").read_text())
+        values["architectures"]["tiny"] = list(layers)
+        (folder / "params.yaml").write_text(yaml.safe_dump(values))
+
+    return change
+
+
+DENSE = {"Dense": {"units": 10, "activation": "softmax"}}
+
+MISTAKES = {
+    "a typo in a layer's name": Mistake(
+        edited("Conv2D", "Conv2d"), CHECK, "no layer is named 'Conv2d'; did you mean Conv2D?"
+    ),
+    "a typo in a key": Mistake(
+        edited("batch_size", "batchsize"), CHECK, "did you mean batch_size?"
+    ),
+    "a typo in an argument": Mistake(
+        network({"Conv2D": {"filter": 2, "kernel_size": 3}}, "Flatten", DENSE),
+        TRAIN,
+        "architectures.tiny[0].Conv2D has no argument 'filter'; did you mean filters?",
+    ),
+    "a kernel larger than the image": Mistake(
+        network({"Conv2D": {"filters": 2, "kernel_size": 29}}, "Flatten", DENSE),
+        TRAIN,
+        "architectures.tiny[0].Conv2D cannot take an input (28, 28, 1)",
+    ),
+    "a last layer of nine classes": Mistake(
+        network("Flatten", {"Dense": {"units": 9, "activation": "softmax"}}),
+        TRAIN,
+        "the last layer must give 10 class probabilities an image, not an output (9,)",
+    ),
+    "a last layer without softmax": Mistake(
+        network("Flatten", {"Dense": {"units": 10}}),
+        TRAIN,
+        "end with Dense: {units: 10, activation: softmax}",
+    ),
+    "a forgotten Flatten": Mistake(network(DENSE), TRAIN, "not an output (28, 28, 10)"),
+    "no epochs": Mistake(
+        edited("epochs: 2", "epochs: 0"), CHECK, "recipes.quick.epochs: must be greater than"
+    ),
+    "a learning rate that YAML takes for text": Mistake(
+        edited("learning_rate: 0.01", "learning_rate: 1e-3"),
+        CHECK,
+        "Adam.learning_rate must be a number above 0, with a decimal point (0.001 or 1.0e-3)",
+    ),
+    "an unknown architecture": Mistake(
+        edited("architecture: tiny", "architecture: tinny"), CHECK, "did you mean tiny?"
+    ),
+    "an unknown recipe": Mistake(
+        edited("recipe: quick", "recipe: quik"), CHECK, "did you mean quick?"
+    ),
+    "an unknown split": Mistake(
+        edited("strategy: stratified", "strategy: random"),
+        CHECK,
+        "split.strategy: must be 'stratified', 'shuffled' or 'nested'",
+    ),
+    "a validation fraction in percent": Mistake(
+        edited("validation_fraction: 0.2", "validation_fraction: 20"),
+        CHECK,
+        "split.validation_fraction: must be less than 1",
+    ),
+    "a tab in the YAML": Mistake(
+        edited("  seed:", "\tseed:"), CHECK, "params.yaml is not YAML: while scanning"
+    ),
+    "no params.yaml": Mistake(
+        removed("params.yaml"), TRAIN, "params.yaml is missing: run this from the project's folder"
+    ),
+    "no source of the data": Mistake(
+        lambda folder: (shutil.rmtree(folder / "data/raw"), edited("/tiny-data", "/gone")(folder)),
+        ("stages.fetch",),
+        "name it in the environment variable FASHION_MNIST_DIR",
+    ),
+    "a damaged data file": Mistake(
+        written("data/processed/train.npz", b"PK\3\4 and no more"),
+        TRAIN,
+        "data/processed/train.npz is damaged",
+    ),
+    "a truncated raw file": Mistake(
+        written("data/raw/t10k-labels-idx1-ubyte", b"\0\0\x08\1\0\0\0\x64"),
+        ("stages.preprocess",),
+        "data/raw/t10k-labels-idx1-ubyte must be 108 bytes long",
+    ),
+    "a stage out of turn": Mistake(
+        removed("data/processed/test.npz"),
+        ("stages.evaluate",),
+        "data/processed/test.npz is missing: `dvc repro preprocess` makes it",
+    ),
+    "a model file that is none": Mistake(
+        written("notes.h5", b"not a model"),
+        ("stages.evaluate", "--model", "notes.h5"),
+        "notes.h5 is not a Keras model",
+    ),
+    "a model that is not there": Mistake(
+        lambda _: None,
+        ("stages.evaluate", "--model", "models/model-9.h5"),
+        "models/model-9.h5 is not a file: name a .h5 or .keras model",
+    ),
+    "a candidate exchanged by hand": Mistake(
+        lambda folder: [
+            written(f"models/model-{number}.h5", b"other")(folder) for number in (1, 2)
+        ],
+        ("stages.select_best",),
+        "is not the file that was scored: `dvc repro` trains or restores it",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_sentence(workspace: Workspace, mistake: Mistake):
+    mistake.make(workspace.path)
+    before = contents(workspace.path)
+    done = workspace.run("python", "-m", *mistake.command)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("error: ")
+    assert mistake.said in line
+    assert contents(workspace.path) == before, "nothing is lost and nothing half-written"
+
+
+LIMITED = """
+import resource, runpy, signal, sys
+size, *sys.argv = sys.argv[1:]
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(size), int(size)))
+runpy.run_module(sys.argv[0], run_name="__main__")
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no limit on the size of files")
+@pytest.mark.parametrize(
+    ("bytes_left", "command", "file"),
+    [
+        (2000, ("stages.preprocess",), "data/processed/train.npz"),
+        (60, TRAIN, "plots/history/model-1.csv"),
+        (2000, TRAIN, "models/model-1.h5"),
+        (200, ("stages.select_best",), "models/best_model.h5"),
+        (3000, ("stages.evaluate",), "plots/training_baseline.png"),
+    ],
+)
+def test_a_full_disk_is_one_sentence(
+    workspace: Workspace, bytes_left: int, command: tuple[str, ...], file: str
+):
+    before = (workspace.path / file).read_bytes()
+    done = workspace.run("python", "-c", LIMITED, str(bytes_left), *command)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line == f"error: {file}: File too large: make room on the disk and run it again"
+    assert (workspace.path / file).read_bytes() == before
+    assert not list(workspace.path.rglob("*.part"))
+
+
+def test_a_second_run_at_once_is_refused_in_a_sentence(workspace: Workspace):
+    lock = LockFile(str(workspace.path / ".dvc/tmp/parallel.lock"))
+    done = workspace.run("python", "-m", "fashion_mnist.parallel")
+    lock.close()
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_claims_of_a_killed_run_do_not_stand_in_the_way(workspace: Workspace):
+    claim = '{"models/model-1.h5": {"pid": 4194305, "cmd": "dvc repro"}}'
+    stale = f'{{"write": {claim}, "read": {{}}}}'
+    (workspace.path / ".dvc/tmp/rwlock").write_text(stale)
+    done = workspace.run("python", "-m", "fashion_mnist.parallel")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_old_python_is_told_which_is_needed(tmp_path: Path):
+    old = tmp_path / "python"
+    old.write_text(
+        f"#!{sys.executable}\n"
+        "import sys\n"
+        "sys.version_info = (3, 10, 4, 'final', 0)\n"
+        "exec(sys.argv[2])\n"
+    )
+    old.chmod(0o755)
+    for name in ("Makefile", "requirements.txt", "constraints.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = subprocess.run(
+        ["make", "repro", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode != 0
+    assert "error: Python 3.11 or newer is needed, this is 3.10" in done.stderr
+    assert not (tmp_path / ".venv").exists()
+
+
+def contents(folder: Path) -> dict[Path, bytes]:
+    """Every file of the workspace but DVC's and Python's own."""
+    return {
+        path: path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not {".git", ".dvc", "__pycache__"} & set(path.parts)
+    }
