@@ -4,7 +4,7 @@ BIN := .venv/bin
 # `python` in dvc.yaml is then the one in .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test lint plots clean
+.PHONY: repro test lint plots bench bench-full clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -22,6 +22,13 @@ lint: .venv/installed  ## style and types
 
 plots: .dvc/plots.html  ## write the page with all plots
 	@$(RUN) dvc plots show --out plots/page
+
+bench: .venv/installed  ## measure against the original, in under ten minutes
+	@$(RUN) python -m benchmarks.run
+
+bench-full: .venv/installed  ## the same with nothing extrapolated, and five seeds: over an hour
+	@$(RUN) python -m benchmarks.seeds
+	@$(RUN) python -m benchmarks.run --full
 
 clean:  ## remove all that the other targets make, but .venv and what is in git
 	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp

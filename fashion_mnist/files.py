@@ -1,5 +1,6 @@
 """A file is written whole or not at all."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -24,3 +25,9 @@ def write(path: str | Path, data: bytes) -> None:
         raise
     finally:
         part.unlink(missing_ok=True)
+
+
+def sha256(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

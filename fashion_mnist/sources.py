@@ -11,6 +11,7 @@ from pathlib import Path
 from time import monotonic
 
 from fashion_mnist.errors import InputError, first_sentence, why
+from fashion_mnist.files import sha256
 from fashion_mnist.params import File
 
 CONNECT_SECONDS, READ_SECONDS, FILE_SECONDS = 5.0, 20.0, 600.0
@@ -286,5 +287,4 @@ def _is_there(path: Path, expected: File) -> bool:
     """Whether the verified file is already in its place."""
     if not path.is_file() or path.stat().st_size != expected.bytes:
         return False
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == expected.sha256
+    return sha256(path) == expected.sha256

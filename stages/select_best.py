@@ -1,7 +1,6 @@
 """Make the candidate with the lowest validation loss the best model."""
 
 import argparse
-import hashlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -55,12 +54,11 @@ def main() -> None:
     forget_all_but(names)
     receipts = {name: records.read_json(CANDIDATES / f"{name}.json") for name in names}
     best, receipt = min(receipts.items(), key=rank)
-    weights = Path(receipt["model"]).read_bytes()
-    if hashlib.sha256(weights).hexdigest() != receipt["sha256"]:
+    if files.sha256(receipt["model"]) != receipt["sha256"]:
         raise InputError(
             f"{receipt['model']} is not the file that was scored: `dvc repro` trains or restores it"
         )
-    files.write(BEST, weights)
+    files.write(BEST, Path(receipt["model"]).read_bytes())
     records.write_json(
         SELECTION, {"best": best, "loss": receipt["loss"], "accuracy": receipt["accuracy"]}
     )

@@ -1,13 +1,12 @@
 """Train one model: candidate model-K on split K, or the baseline on split 1."""
 
 import argparse
-import hashlib
 import re
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 
-from fashion_mnist import console, dataset, params, records
+from fashion_mnist import console, dataset, files, params, records
 
 TRAIN = Path("data/processed/train.npz")
 
@@ -96,8 +95,11 @@ def main() -> None:
     }
     records.write_json(metrics, scores)
     if name != "baseline":
-        digest = hashlib.sha256(saved.read_bytes()).hexdigest()
-        receipt = {"model": saved.as_posix(), "sha256": digest, **scores["validation"]}
+        receipt = {
+            "model": saved.as_posix(),
+            "sha256": files.sha256(saved),
+            **scores["validation"],
+        }
         records.write_json(f"models/candidates/{name}.json", receipt)
     console.say(f"wrote {saved}, {metrics} and {history}")
 

@@ -1,0 +1,164 @@
+"""The benchmark's page: tables and a picture from its results, then the notes."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from fashion_mnist import figures, files, records
+
+HERE = Path(__file__).parent
+GOALS = {  # what the ratio is, whether it should be low or high, and the bound
+    "time_to_accuracy": ("one model at 91.33 % / the original's 50 epochs", "≤", 0.05),
+    "time_to_accuracy_first": ("... / until the original first reaches 91.33 %", "≤", 0.33),
+    "epoch": ("an epoch / the original's", "≤", 0.5),
+    "epoch_pytorch": ("an epoch / PyTorch's eager loop", "≤", 0.4),
+    "epoch_limit": ("an epoch / the limit of matrix products", "≤", 1.5),
+    "repro_parallel": ("`make repro` / serial `dvc repro`", "≤", 0.6),
+    "repro_original": ("`make repro` / the original's four models", "≤", 0.25),
+    "unchanged": ("nothing to do / `dvc status`", "≤", 1.5),
+    "two_jobs": ("throughput of two jobs / of one", "≥", 1.6),
+    "peak_memory": ("largest stage's peak / the original's", "≤", 0.5),
+}
+
+
+def write(measured: Mapping[str, Any]) -> None:
+    """Write README.md and times.png from what `benchmarks.run` and `benchmarks.seeds` found."""
+    seeds = HERE / "seeds.json"
+    parts = [
+        _head(measured),
+        _ratios(measured["ratios"]),
+        "![Seconds to the original's accuracy, and seconds an epoch](times.png)",
+        _figures(measured),
+        _growth(measured["growth"]),
+        _seeds(records.read_json(seeds)) if seeds.exists() else "",
+        (HERE / "notes.md").read_text(encoding="utf-8").strip(),
+    ]
+    files.write(HERE / "README.md", ("\n\n".join(filter(None, parts)) + "\n").encode())
+    figures.save(picture(measured), HERE / "times.png")
+
+
+def table(header: list[str], rows: list[list[str]]) -> str:
+    """Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def picture(measured: Mapping[str, Any]) -> Figure:
+    """Bars: seconds to the original's accuracy, and seconds an epoch."""
+    old, new = measured["original"], measured["one_model"]
+    panels = {
+        "One model, whole process (s)": {
+            "the original,\n50 epochs": old["seconds_of_50_epochs"],
+            "the original, until\n91.33 % first": old["seconds_to_first_reach"],
+            "this project": new["seconds"],
+        },
+        "An epoch of 48,000 images (s)": {
+            "the original": old["seconds_an_epoch"],
+            "PyTorch, eager": measured["pytorch_seconds_an_epoch"],
+            "this project": new["seconds_an_epoch"],
+            "matrix products\nat full speed": new["limit_seconds_an_epoch"],
+        },
+    }
+    figure = Figure(figsize=(10, 3.2), layout="constrained")
+    for axes, (title, bars) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+        known = {name: seconds for name, seconds in bars.items() if seconds}
+        colors = [figures.TRAINING if "project" in name else "#999999" for name in known]
+        drawn = axes.barh(list(known), list(known.values()), color=colors)
+        axes.bar_label(drawn, fmt="%.0f" if max(known.values()) > 100 else "%.1f", padding=3)
+        axes.margins(x=0.12)
+        axes.invert_yaxis()
+        axes.set_title(title, fontsize=11)
+        axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def _head(measured: Mapping[str, Any]) -> str:
+    machine = measured["machine"]
+    versions = ", ".join(f"{k} {machine[k]}" for k in ("python", "tensorflow", "keras", "dvc"))
+    how = (
+        "Everything was run out (`make bench-full`)."
+        if measured["full"]
+        else "`make bench`: the original's fifty epochs, its other models, and the epochs of the "
+        "pipeline after the first are extrapolated from those that were run."
+    )
+    return (
+        "# Benchmark\n\n"
+        f"Measured by this project's code on {machine['cpu']}, {machine['cores']} cores, "
+        f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}; {versions}. {how} "
+        f"It took {measured['seconds'] / 60:.0f} minutes. The original is Keras `fit` on arrays, "
+        "batches of 32, Adam 0.001; both train the network `improved`."
+    )
+
+
+def _ratios(ratios: Mapping[str, float | None]) -> str:
+    rows = []
+    for key, (what, sign, bound) in GOALS.items():
+        ratio = ratios[key]
+        if ratio is None:
+            rows.append([f"`{key}`", what, "not measured", f"{sign} {bound}", ""])
+            continue
+        reached = ratio <= bound if sign == "≤" else ratio >= bound
+        verdict = "yes" if reached else f"no, {max(ratio / bound, bound / ratio):.1f} times off"
+        rows.append([f"`{key}`", what, f"{ratio:.3f}", f"{sign} {bound}", verdict])
+    return table(["ratio", "what", "measured", "goal", "reached"], rows)
+
+
+def _figures(measured: Mapping[str, Any]) -> str:
+    old, new, whole = (measured[key] for key in ("original", "one_model", "pipeline"))
+    first = old["seconds_to_first_reach"]
+    rows = [
+        ["the original, one model, 50 epochs", f"{old['seconds_of_50_epochs']:.0f} s"],
+        [
+            "the original until it first reaches 91.33 % on the test set",
+            f"{first:.0f} s, epoch {old['epoch_of_first_reaching']}" if first else "not measured",
+        ],
+        [
+            f"this project's candidate, {new['epochs']} epochs, {new['test_accuracy']:.2%} on test",
+            f"{new['seconds']:.0f} s",
+        ],
+        ["the original, an epoch", f"{old['seconds_an_epoch']:.1f} s"],
+        ["this project, an epoch", f"{new['seconds_an_epoch']:.1f} s"],
+        [
+            f"its arithmetic at a 2048³ product's {new['gemm_flops'] / 1e9:.0f} GFLOP/s",
+            f"{new['limit_seconds_an_epoch']:.1f} s",
+        ],
+        ["the original's whole program, four models", f"{old['seconds_of_program']:.0f} s"],
+        ["this project's whole pipeline", f"{whole['whole_seconds']:.0f} s"],
+        ["fetch and preprocess, data at hand", f"{new['preparation_seconds']:.1f} s"],
+        ["an unchanged pipeline", f"{whole['unchanged_seconds']:.2f} s"],
+        ["`dvc status`", f"{whole['status_seconds']:.2f} s"],
+        ["peak memory of the original", f"{old['peak_bytes'] / 2**20:.0f} MiB"],
+        ["peak memory of a training stage", f"{new['peak_bytes'] / 2**20:.0f} MiB"],
+        ["peak memory of preprocess", f"{new['preparation_peak_bytes'] / 2**20:.0f} MiB"],
+    ]
+    return "## Figures\n\n" + table(["what", "measured"], rows)
+
+
+def _growth(growth: Mapping[str, Any]) -> str:
+    rows = [
+        [f"jobs, {growth['splits_of_jobs']} splits of 7,500 images", n, f"{s:.1f} s"]
+        for n, s in growth["jobs"].items()
+    ]
+    for key, unit in (("splits", "splits of 7,500 images"), ("images", "images, one split")):
+        rows += [[unit, n, f"{s:.1f} s"] for n, s in growth.get(key, {}).items()]
+    return "## How cost grows\n\nAn epoch of each split, start-up included.\n\n" + table(
+        ["of", "number", "measured"], rows
+    )
+
+
+def _seeds(seeds: Mapping[str, Any]) -> str:
+    ((name, _),) = seeds["recipe"].items()
+    rows = [
+        [str(r["seed"]), f"{r['loss']:.4f}", f"{r['accuracy']:.2%}", f"{r['test_accuracy']:.2%}"]
+        for r in seeds["runs"]
+    ]
+    return (
+        "## Seeds\n\n"
+        f"Recipe `{name}`, chosen on validation data, with other seeds and splits "
+        f"(`python -m benchmarks.seeds`): test accuracy {seeds['mean']:.2%} ± "
+        f"{seeds['standard_deviation']:.2%} (standard deviation), from {seeds['lowest']:.2%} to "
+        f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33 %.\n\n"
+        + table(["seed", "validation loss", "validation accuracy", "test accuracy"], rows)
+    )

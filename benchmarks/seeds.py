@@ -1,0 +1,58 @@
+"""Train one recipe with several seeds, each on a split of its own: means and spreads.
+
+Writes benchmarks/seeds.json. The test set is looked at once a seed, after the recipe is chosen.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from benchmarks.run import ACCURACY, ROOT, accuracy, clone, parameters, python
+from fashion_mnist import console, records
+
+
+def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:
+    """Validation loss and accuracy, and test accuracy, of one training on one thread."""
+    changes = {"train.recipe": recipe, "train.seed": seed, "split.seed": seed, "train.threads": 1}
+    where = clone(folder / str(seed), changes)
+    for stage in (("fetch",), ("preprocess",), ("train", "model-1")):
+        python(f"stages.{stage[0]}", *stage[1:], where=where)
+    validation = records.read_json(where / "metrics/model-1.json")["validation"]
+    result = {"seed": seed, **validation, "test_accuracy": accuracy(where, "models/model-1.h5")}
+    console.say(str(result))
+    return result
+
+
+def main() -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m benchmarks.seeds --seeds 1 2 3 4 5"
+    )
+    parser.add_argument("--recipe", default=parameters()["train"]["recipe"])
+    parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
+    arguments = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory() as name,
+        ThreadPoolExecutor(os.cpu_count()) as pool,
+    ):
+        runs = list(pool.map(lambda s: one(Path(name), arguments.recipe, s), arguments.seeds))
+    tests = [run["test_accuracy"] for run in runs]
+    records.write_json(
+        ROOT / "benchmarks/seeds.json",
+        {
+            "recipe": {arguments.recipe: parameters()["recipes"][arguments.recipe]},
+            "runs": runs,
+            "mean": statistics.mean(tests),
+            "standard_deviation": statistics.stdev(tests),
+            "lowest": min(tests),
+            "highest": max(tests),
+            "reached": sum(test >= ACCURACY for test in tests),
+        },
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)
