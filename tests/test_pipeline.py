@@ -213,3 +213,18 @@ def test_early_stopping_and_label_smoothing_work_in_a_real_run(workspace: Worksp
     done = workspace.run("python", "-m", "stages.train", "baseline")
     assert done.returncode == 0, done.stderr
     assert "stopping after 1" in done.stdout
+
+
+def test_a_clone_that_pulls_has_nothing_to_run(workspace: Workspace, tmp_path: Path):
+    for command in (
+        ("dvc", "remote", "add", "--default", "store", str(tmp_path / "store")),
+        ("dvc", "push"),
+        ("git", "commit", "-aqm", "A remote"),
+        ("git", "clone", "-q", ".", str(tmp_path / "clone")),
+    ):
+        done = workspace.run(*command)
+        assert done.returncode == 0, done.stderr
+    clone = Workspace(tmp_path / "clone")
+    assert clone.run("dvc", "pull").returncode == 0
+    assert clone.repro() == []
+    assert "up to date" in clone.run("dvc", "status").stdout
