@@ -24,7 +24,13 @@ GOALS = {  # what the ratio is, whether it should be low or high, and the bound
 
 
 def write(measured: Mapping[str, Any]) -> None:
-    """Write README.md and times.png from what `benchmarks.run` and `benchmarks.seeds` found."""
+    """Write README.md and times.png."""
+    files.write(HERE / "README.md", text(measured).encode())
+    figures.save(picture(measured), HERE / "times.png")
+
+
+def text(measured: Mapping[str, Any]) -> str:
+    """The page, from what `benchmarks.run` and `benchmarks.seeds` found, and the notes."""
     seeds = HERE / "seeds.json"
     parts = [
         _head(measured),
@@ -35,8 +41,7 @@ def write(measured: Mapping[str, Any]) -> None:
         _seeds(records.read_json(seeds)) if seeds.exists() else "",
         (HERE / "notes.md").read_text(encoding="utf-8").strip(),
     ]
-    files.write(HERE / "README.md", ("\n\n".join(filter(None, parts)) + "\n").encode())
-    figures.save(picture(measured), HERE / "times.png")
+    return "\n\n".join(filter(None, parts)) + "\n"
 
 
 def table(header: list[str], rows: list[list[str]]) -> str:

@@ -261,7 +261,9 @@ def _unpacked(package: str, folder: Path) -> Path:
     ]
     for command in ([*apt, "update"], [*apt, "download", package]):
         _run(command, folder)
-    (archive,) = folder.glob("*.deb")
+    archive = next(folder.glob("*.deb"), None)
+    if archive is None:
+        raise SourceError(f"apt-get brings no package {package}")
     _run(["dpkg-deb", "-x", str(archive), "unpacked"], folder)
     found = next((folder / "unpacked").rglob("*-ubyte*"), None)
     if found is None:

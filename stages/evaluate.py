@@ -36,7 +36,7 @@ def main() -> None:
     model = models.load_best_model(other or BEST)
     images, labels = dataset.read(TEST)
     probabilities = models.predict(model, images)
-    scores = evaluation.scores(probabilities, labels)
+    scores = records.rounded(evaluation.scores(probabilities, labels))
     console.say(results.final_scores(scores))
     if other is None:
         records.write_json(METRICS, scores)
