@@ -131,11 +131,17 @@ def recipe_in_words(recipe: params.Recipe) -> list[str]:
 
 
 def edited_since(config: Mapping[str, Any]) -> list[str]:
-    """The keys of params.yaml that no longer hold what the last run, in dvc.lock, has used."""
+    """The keys of params.yaml that no longer hold what the last run, in dvc.lock, has used.
+
+    Raises:
+        InputError: dvc.lock is damaged, as a merge leaves it.
+    """
     try:
-        lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8"))
+        lock = yaml.safe_load(Path("dvc.lock").read_text(encoding="utf-8")) or {}
     except FileNotFoundError:
         return []
+    except yaml.YAMLError:
+        raise InputError("dvc.lock is not YAML: `git checkout dvc.lock` brings it back") from None
     edited = set()
     for stage in lock.get("stages", {}).values():
         for key, used in stage.get("params", {}).get("params.yaml", {}).items():
@@ -161,18 +167,20 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The git commit that is checked out, and whether the files differ from it."""
+    if not Path(".git").exists():  # this may lie in a repository that is another project's
+        return None
     try:
-        done = subprocess.run(
-            ["git", "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty= "],
-            capture_output=True,
-            text=True,
-        )
-    except OSError:
+        head = _git("rev-parse", "--short=12", "HEAD")
+        changes = _git("status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
         return None
-    if done.returncode:
-        return None
-    name = done.stdout.rstrip("\n")
-    return f"{name.rstrip()} with uncommitted changes" if name.endswith(" ") else name
+    return f"{head} with uncommitted changes" if changes else head
+
+
+def _git(*arguments: str) -> str:
+    # It may be read while someone commits: no lock is taken.
+    command = ["git", "--no-optional-locks", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commonest_mistake() -> tuple[str, str, int, int] | None:
@@ -206,7 +214,7 @@ def contents() -> dict[str, Any]:
         "weakest": min(scores["classes"], key=lambda name: scores["classes"][name]["f1"]),
         "data": records.read_json("metrics/data.json"),
         "commonest_mistake": commonest_mistake(),
-        "colors": colors(names),
+        "colors": colors(list(dict.fromkeys(row["model"] for row in history))),
         "loss": curves("loss", "cross-entropy (nats)", history),
         "accuracy": curves("accuracy", "accuracy", history),
         "confusion": picture("plots/confusion.png"),

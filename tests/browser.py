@@ -77,11 +77,6 @@ class Page:
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(shot["data"]))
 
-    def print(self, file: Path) -> None:
-        """The page on A4, as PDF."""
-        printed = self.call("Page.printToPDF", paperWidth=8.27, paperHeight=11.69)
-        file.write_bytes(base64.b64decode(printed["data"]))
-
     def notice(self, event: str, details: dict) -> None:
         if event == "Page.loadEventFired":
             self.loaded = True
