@@ -4,7 +4,7 @@ BIN := .venv/bin
 # `python` in dvc.yaml is then the one in .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 
-.PHONY: repro test lint plots bench bench-full clean
+.PHONY: repro test lint plots report bench bench-full clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -22,6 +22,9 @@ lint: .venv/installed  ## style and types
 
 plots: .dvc/plots.html  ## write the page with all plots
 	@$(RUN) dvc plots show --out plots/page
+
+report: .venv/installed  ## write the results as one HTML file that can be mailed
+	@$(RUN) python -m fashion_mnist.report
 
 bench: .venv/installed  ## measure against the original, in under ten minutes
 	@$(RUN) python -m benchmarks.run

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 import yaml
 
 from fashion_mnist import idx
+from tests import browser
 
 ROOT = Path(__file__).parent.parent
 TINY_NETWORK = [
@@ -147,3 +149,12 @@ def finished_workspace(
 def workspace(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
     """A finished workspace of the test's own."""
     return finished_workspace.copy(tmp_path / "project")
+
+
+@pytest.fixture(scope="session")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Chromium]:
+    """A headless browser that can reach nothing but files."""
+    if browser.EXECUTABLE is None:
+        pytest.skip("no chromium or chromium-browser on the PATH: pages are not looked at")
+    with browser.started(tmp_path_factory.mktemp("chromium")) as running:
+        yield running

@@ -1,0 +1,233 @@
+"""The report: what it says, that it is one file, and how it looks in a browser."""
+
+import json
+import re
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from fashion_mnist import dataset, params, report, results
+from fashion_mnist.errors import InputError
+from tests.browser import Chromium
+from tests.conftest import ROOT, TINY_RECIPE, Workspace
+
+REPORT = "plots/report.html"
+
+
+class Reader(HTMLParser):
+    """Takes a page apart: its elements, its text, and what of it a browser would load."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.loads: list[str] = []
+        self.words: list[str] = []
+        self.style = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.elements.append((tag, given))
+        self.style += given.get("style") or ""
+        for name in ("src", "srcset", "data", "poster", "href", "xlink:href"):
+            if given.get(name) and (name, tag) != ("href", "a"):
+                self.loads.append(given[name] or "")
+
+    def handle_data(self, data: str) -> None:
+        if self.elements and self.elements[-1][0] == "style":
+            self.style += data
+        else:
+            self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+
+@pytest.fixture(scope="module")
+def written(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace's folder with a report in it."""
+    workspace = finished_workspace.copy(tmp_path_factory.mktemp("report") / "project")
+    done = workspace.run("python", "-m", "fashion_mnist.report")
+    assert done.returncode == 0, done.stderr
+    assert REPORT in done.stdout
+    return workspace.path
+
+
+@pytest.fixture(scope="module")
+def page(written: Path) -> Reader:
+    return Reader((written / REPORT).read_text())
+
+
+def test_it_says_what_the_metrics_say(written: Path, page: Reader):
+    scores = json.loads((written / "metrics/test.json").read_text())
+    said = [scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+    for accuracy in (*said, results.ORIGINAL_TEST[1]):
+        assert f"{accuracy:.2%}".replace("%", " %") in page.text
+    for loss in (scores["loss"], results.ORIGINAL_TEST[0]):
+        assert f"loss {loss:.5f}" in page.text
+    for name in ("baseline", "model-1", "model-2"):
+        model = json.loads((written / f"metrics/{name}.json").read_text())
+        assert f"{model['validation']['loss']:.4f}" in page.text
+        assert f"{model['parameters']:,}" in page.text
+    best = json.loads((written / "metrics/selection.json").read_text())["best"]
+    assert f"{best} best" in page.text
+    weakest = min(scores["classes"], key=lambda name: scores["classes"][name]["f1"])
+    assert f"{weakest} weakest" in page.text
+    assert all(name in page.text for name in dataset.CLASS_NAMES)
+
+
+def test_it_says_what_was_trained_on_what_and_with_what(page: Reader):
+    for said in (
+        "filters 2, kernel size 3, activation relu",
+        "Adam, learning rate 0.01, constant",
+        "2 epochs in batches of 32 images",
+        "20 % of the training images validate",
+        "2 candidates, on splits 1, 2",
+        "training 400 10 39 to 41 0",
+        "None of the training images are test images too",
+        "TensorFlow 2.",
+        "git commit",
+    ):
+        assert said in page.text, said
+    assert "uncommitted" not in page.text
+    assert "edited since" not in page.text
+
+
+def test_it_is_one_file_with_described_pictures_and_headings_in_order(page: Reader):
+    assert page.loads
+    assert all(url.startswith(("data:", "#")) for url in page.loads)
+    assert set(re.findall(r"url\(.|@import", page.style)) <= {"url(#"}
+    assert dict(page.elements)["html"] == {"lang": "en"}
+    assert all(given.get("alt") for tag, given in page.elements if tag == "img")
+    assert all(given.get("aria-label") for _, given in page.elements if given.get("role"))
+    levels = [int(tag[1]) for tag, _ in page.elements if re.fullmatch("h[1-6]", tag)]
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    ids = [given["id"] for _, given in page.elements if "id" in given]
+    assert len(ids) == len(set(ids))
+    assert {url[1:] for url in page.loads if url.startswith("#")} <= set(ids)
+
+
+def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
+    workspace = Workspace(written)
+    assert workspace.run("git", "status", "--porcelain").stdout == ""
+    before = (written / REPORT).read_bytes()
+    workspace.run("python", "-m", "fashion_mnist.report")
+    assert (written / REPORT).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "metrics/test.json",
+        "metrics/model-2.json",
+        "metrics/selection.json",
+        "metrics/data.json",
+        "plots/training.csv",
+        "plots/confusion.csv",
+        "plots/mistakes.png",
+    ],
+)
+def test_a_missing_result_is_told_in_a_sentence(
+    finished_workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+):
+    workspace = finished_workspace.copy(tmp_path / "project")
+    (workspace.path / name).unlink()
+    monkeypatch.chdir(workspace.path)
+    monkeypatch.setattr("sys.argv", ["report"])
+    with pytest.raises(SystemExit) as ended:
+        report.console.run(report.main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {name} is missing: `dvc repro` makes it\n"
+    assert not list((workspace.path / "plots").glob("*report*"))
+
+
+def test_edits_since_the_training_are_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    workspace.set_params(recipes__quick__epochs=3, recipes__unused__epochs=4, split__seed=7)
+    monkeypatch.chdir(workspace.path)
+    text = Reader(report.render(report.contents())).text
+    assert "(recipes.quick, split)" in text
+    assert "with uncommitted changes" in text
+
+
+def test_without_git_no_commit_is_named(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(workspace.path)
+    monkeypatch.setenv("PATH", "")
+    assert "git commit" not in report.render(report.contents())
+
+
+def test_a_lock_with_marks_of_a_merge_is_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    assert report.edited_since({}) == []
+    (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\na: 1\n=======\n")
+    with pytest.raises(InputError, match="is not YAML: `git checkout dvc"):
+        report.edited_since({})
+
+
+def test_a_recipe_is_told_in_words():
+    recipe = params.Recipe.model_validate(
+        TINY_RECIPE
+        | {
+            "optimizer": {"SGD": {"learning_rate": 0.5, "momentum": 0.9}},
+            "schedule": "cosine",
+            "label_smoothing": 0.1,
+            "dropout_scale": 0.5,
+            "augmentation": [{"RandomFlip": {"mode": "horizontal"}}, "RandomErasing"],
+            "early_stopping": {"patience": 3},
+        }
+    )
+    assert report.recipe_in_words(recipe) == [
+        "SGD (momentum 0.9), learning rate 0.5, falling to nothing along half a cosine",
+        "2 epochs in batches of 32 images",
+        "ends early when the validation loss has not fallen for 3 epochs",
+        "label smoothing 0.1",
+        "dropout at 0.5 times the rates of the layers",
+        "training images changed by RandomFlip (mode horizontal)",
+        "training images changed by RandomErasing",
+    ]
+
+
+def test_a_model_has_the_colour_that_it_has_in_the_plots():
+    template = json.loads((ROOT / ".dvc/plots/training.json").read_text())
+    assert list(report.COLORS) == template["spec"]["encoding"]["color"]["scale"]["range"]
+    names = [f"model-{number}" for number in range(1, 9)]
+    assert report.colors(["baseline", *names])["baseline"] == report.COLORS[0]
+    assert len(report.colors(names)) == 8
+
+
+def test_the_curves_are_lines_of_their_models_colours():
+    rows = [
+        {"model": model, "images": images, "epoch": epoch, "loss": 1 / epoch, "accuracy": 0.5}
+        for model in ("baseline", "model-1")
+        for images in ("training", "validation")
+        for epoch in (1, 2, 3)
+    ]
+    svg = report.curves("loss", "loss", rows)
+    for color in report.COLORS[:2]:
+        # Ticks and the frame have narrower lines.
+        lines = re.findall(rf'"fill: none[^"]*stroke: {color.lower()};[^"]*1\.6[^"]*"', svg)
+        assert sorted("stroke-dasharray" in line for line in lines) == [False, True]
+
+
+def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(
+    written: Path, chromium: Chromium, tmp_path: Path
+):
+    for width in (390, 1200):
+        tab = chromium.open(written / REPORT, width)
+        assert tab.errors == []
+        assert tab.requests == []
+        assert tab.evaluate("document.documentElement.scrollWidth") == width
+        small = "[...document.images].every(i => i.naturalWidth > 0 && i.width > 300)"
+        assert tab.evaluate(small)
+        tab.screenshot(tmp_path / f"report-{width}.png")
+    assert chromium.asked == []
