@@ -89,20 +89,26 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) 
         labels: integers (N,).
         probabilities: float (N, 10).
     """
+    guesses = probabilities.argmax(axis=1)
+    captions = [
+        f"true: {CLASS_NAMES[label]}\npredicted: {CLASS_NAMES[guess]}\n"
+        f"with {100 * given[guess]:.1f} %"
+        for label, guess, given in zip(labels, guesses, probabilities, strict=True)
+    ]
+    return gallery("The most confident mistakes on the test set", images, captions)
+
+
+def gallery(title: str, images: np.ndarray, captions: Sequence[str]) -> Figure:
+    """Images uint8 (N, 28, 28) in rows of six, each below its caption."""
     columns = 6
     rows = max(1, -(-len(images) // columns))
     figure = Figure(figsize=(2 * columns, 2.35 * rows + 0.4), layout="constrained")
-    figure.suptitle("The most confident mistakes on the test set")
+    figure.suptitle(title)
     for axes in figure.subplots(rows, columns).ravel():
         axes.axis("off")
-    for axes, image, label, given in zip(figure.axes, images, labels, probabilities, strict=False):
+    for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        guess = int(given.argmax())
-        axes.set_title(
-            f"true: {CLASS_NAMES[label]}\npredicted: {CLASS_NAMES[guess]}\n"
-            f"with {100 * given[guess]:.1f} %",
-            fontsize=8,
-        )
+        axes.set_title(caption, fontsize=8)
     return figure
 
 

@@ -9,7 +9,7 @@ from fashion_mnist import dataset
 from fashion_mnist.engine import keras
 from tests.conftest import Workspace
 
-STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate")
+STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate", "predict")
 
 
 @pytest.mark.parametrize("stage", STAGES)
