@@ -30,10 +30,11 @@ TEMPLATE = Path(__file__).with_suffix(".html")
 # As .dvc/plots/training.json has them: a model has the same colour in both.
 COLORS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "DVC": "dvc", "NumPy": "numpy"}
+# What follows the learning rate.
 SCHEDULES = {
-    "constant": "constant",
-    "cosine": "falling to nothing along half a cosine",
-    "one-cycle": "at its peak: it rises at first, then falls to nothing (one-cycle)",
+    "constant": ", constant",
+    "cosine": ", falling to nothing along half a cosine",
+    "one-cycle": " at its peak: it rises at first, then falls to nothing (one-cycle)",
 }
 SPLITS = {
     "stratified": "drawn anew for each model, with equal shares of every class",
@@ -109,7 +110,7 @@ def in_words(arguments: Mapping[str, Any]) -> str:
 def recipe_in_words(recipe: params.Recipe) -> list[str]:
     """What a recipe does, a phrase a setting."""
     kind, arguments = recipe.optimizer
-    rate = f"learning rate {arguments['learning_rate']:g}, {SCHEDULES[recipe.schedule]}"
+    rate = f"learning rate {arguments['learning_rate']:g}{SCHEDULES[recipe.schedule]}"
     others = in_words({key: arguments[key] for key in arguments if key != "learning_rate"})
     said = [
         f"{kind}{f' ({others})' if others else ''}, {rate}",
