@@ -18,7 +18,7 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 LARGEST = 50_000_000  # pixels: what decodes to more is no picture of a garment
 EDGE = IMAGE_SHAPE[0]
-NOISE = 16  # gray levels by which a background may vary
+NOISE = 32  # gray levels by which a background may vary
 
 
 def read(file: BinaryIO) -> tuple[np.ndarray, bool]:
@@ -74,7 +74,7 @@ def as_garment(picture: np.ndarray) -> tuple[np.ndarray, bool]:
     light = np.percentile(border, 10) > 127
     if picture.shape == (EDGE, EDGE) and not light:
         return picture, False
-    shown = (255 - picture if light else picture).astype(np.int16)
+    shown = (255 - picture if light else picture).astype(np.int32)
     background = int(np.median(255 - border if light else border))
     shown = np.clip(shown - background, 0, None) * 255 // max(255 - background, 1)
     rows, columns = (np.flatnonzero((shown > NOISE).any(axis=axis)) for axis in (1, 0))

@@ -46,6 +46,7 @@ def documented(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFact
         for section, entries in yaml.safe_load(text).items():
             for name, value in entries.items():
                 workspace.set_params(**{f"{section}__{name}": value})
+    shutil.copytree(ROOT / "docs", workspace.path / "docs")
     for name in ("Makefile", "requirements.txt", "constraints.txt"):
         shutil.copy2(ROOT / name, workspace.path)  # with its time, by which make decides
     workspace.repro()
