@@ -85,8 +85,8 @@ def _head(measured: Mapping[str, Any]) -> str:
     how = (
         "Everything was run out (`make bench-full`)."
         if measured["full"]
-        else "`make bench`: the original's fifty epochs, its other models, and the epochs of the "
-        "pipeline after the first are extrapolated from those that were run."
+        else "`make bench`: the original's fifty epochs and its other models are extrapolated from "
+        "two epochs, and the whole pipeline from one on 12,000 images and two epochs."
     )
     return (
         "# Benchmark\n\n"
@@ -120,7 +120,7 @@ def _figures(measured: Mapping[str, Any]) -> str:
             f"{first:.0f} s, epoch {old['epoch_of_first_reaching']}" if first else "not measured",
         ],
         [
-            f"this project's candidate, {new['epochs']} epochs, {new['test_accuracy']:.2%} on test",
+            f"this project, {new['epochs']} epochs, {new['test_accuracy']:.2%} on test",
             f"{new['seconds']:.0f} s",
         ],
         ["the original, an epoch", f"{old['seconds_an_epoch']:.1f} s"],

@@ -10,7 +10,7 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.run import ACCURACY, ROOT, accuracy, clone, parameters, python
+from benchmarks.run import ACCURACY, FASTEST, ROOT, accuracy, clone, parameters, python
 from fashion_mnist import console, records
 
 
@@ -31,7 +31,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m benchmarks.seeds --seeds 1 2 3 4 5"
     )
-    parser.add_argument("--recipe", default=parameters()["train"]["recipe"])
+    parser.add_argument("--recipe", default=FASTEST)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     arguments = parser.parse_args()
     with (

@@ -15,6 +15,7 @@ from fashion_mnist.dataset import CLASS_NAMES
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
+LONGEST_NAME = 30  # letters above an image
 
 mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
@@ -98,6 +99,25 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) 
     return gallery("The most confident mistakes on the test set", images, captions)
 
 
+def answers(images: np.ndarray, names: Sequence[str], probabilities: np.ndarray) -> Figure:
+    """A grid of images as a model was shown them, each with what it takes it for.
+
+    Args:
+        images: uint8 (N, 28, 28), N at least 1.
+        names: (N,), of any length.
+        probabilities: float (N, 10).
+    """
+    captions = []
+    for name, given in zip(names, probabilities, strict=True):
+        first, second = np.argsort(-given, kind="stable")[:2]
+        end = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
+        captions.append(
+            f"{end}\n{CLASS_NAMES[first]}, {100 * given[first]:.1f} %\n"
+            f"{CLASS_NAMES[second]}, {100 * given[second]:.1f} %"
+        )
+    return gallery("What the model was shown", images, captions)
+
+
 def gallery(title: str, images: np.ndarray, captions: Sequence[str]) -> Figure:
     """Images uint8 (N, 28, 28) in rows of six, each below its caption."""
     columns = 6
@@ -108,7 +128,7 @@ def gallery(title: str, images: np.ndarray, captions: Sequence[str]) -> Figure:
         axes.axis("off")
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=8)
+        axes.set_title(caption, fontsize=8, parse_math=False)  # a name may hold dollars
     return figure
 
 

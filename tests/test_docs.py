@@ -36,6 +36,7 @@ def documented(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFact
     workspace.set_params(
         architectures={name: copy.deepcopy(TINY_NETWORK) for name in real["architectures"]},
         recipes={name: copy.deepcopy(TINY_RECIPE) for name in real["recipes"]},
+        train__splits=[1],
         **{
             f"{section}__{key}": real[section][key]
             for section in ("train", "baseline")
