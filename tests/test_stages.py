@@ -10,13 +10,16 @@ from fashion_mnist.engine import keras
 from tests.conftest import Workspace
 
 STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate", "predict")
+TOOLS = ("params", "parallel", "results", "page", "report")
 
 
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_stage_has_help_with_an_example(fresh_workspace: Workspace, stage: str):
-    done = fresh_workspace.run("python", "-m", f"stages.{stage}", "--help")
+@pytest.mark.parametrize(
+    "module", [*(f"stages.{name}" for name in STAGES), *(f"fashion_mnist.{name}" for name in TOOLS)]
+)
+def test_every_command_has_help_with_an_example(fresh_workspace: Workspace, module: str):
+    done = fresh_workspace.run("python", "-m", module, "--help")
     assert done.returncode == 0
-    assert f"example: python -m stages.{stage}" in done.stdout
+    assert f"example: python -m {module}" in done.stdout
 
 
 def fails(workspace: Workspace, *command: str) -> str:
