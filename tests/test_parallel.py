@@ -224,20 +224,20 @@ class Cluster(NamedTuple):
         return next(worker for worker in self.workers if worker.pid in above)
 
 
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    file = tmp_path / "scheduler.json"
+@contextmanager
+def dask(folder: Path, workers: int) -> Iterator[Cluster]:
+    file = folder / "scheduler.json"
     common = ["--host", "127.0.0.1", "--no-dashboard", "--scheduler-file", str(file)]
     commands = [
         ["dask_scheduler", "--port", "0", *common],
-        *[["dask_worker", "--nthreads", "2", "--no-nanny", *common]] * 2,
+        *[["dask_worker", "--nthreads", "2", "--no-nanny", *common]] * workers,
     ]
     # Not the project's directory and not on its path: a worker need not know the project.
     environment = ENVIRONMENT | {"PYTHONPATH": ""}
     processes = [
         subprocess.Popen(
             [sys.executable, "-m", f"distributed.cli.{name}", *options],
-            cwd=tmp_path,
+            cwd=folder,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -249,13 +249,20 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
         until(lambda: file.exists() and file.read_text().strip().endswith("}"), "the scheduler")
         with Client(scheduler_file=str(file), set_as_default=False) as client:
-            client.wait_for_workers(2, timeout=PATIENCE)
+            if workers:
+                client.wait_for_workers(workers, timeout=PATIENCE)
             address = client.scheduler.address
         yield Cluster(address, processes[1:])
     finally:
         for process in processes:
             process.kill()
             process.wait()
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Cluster]:
+    with dask(tmp_path, workers=2) as running:
+        yield running
 
 
 def test_runs_what_is_ready_at_once_but_never_more_than_jobs(
@@ -461,18 +468,14 @@ def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> No
             pass
 
 
-def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    from distributed import LocalCluster
-
-    monkeypatch.setattr(parallel, "PATIENCE", 1)
-    with (
-        LocalCluster(
-            n_workers=0, processes=False, protocol="tcp", dashboard_address="127.0.0.1:0"
-        ) as cluster,
-        pytest.raises(InputError, match="has no workers"),
-        parallel._cluster(cluster.scheduler_address, None, 1),
-    ):
-        pass
+def test_a_scheduler_without_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    with dask(tmp_path, workers=0) as cluster:
+        monkeypatch.setattr(parallel, "PATIENCE", 1)
+        with (
+            pytest.raises(InputError, match="has no workers"),
+            parallel._cluster(cluster.address, None, 1),
+        ):
+            pass
 
 
 @pytest.mark.parametrize(

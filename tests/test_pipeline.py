@@ -155,13 +155,12 @@ def test_two_runs_from_nothing_give_the_same_lock(
         assert (again.path / name).read_bytes() == first, name
 
 
-def test_a_committed_pipeline_without_its_data_has_nothing_to_run(workspace: Workspace):
-    shutil.rmtree(workspace.path / "data")
-    shutil.rmtree(workspace.path / ".dvc/cache")
-    for path in (workspace.path / "models").glob("model-*.h5"):
-        path.unlink()
-    shutil.rmtree(workspace.path / "models/candidates")
-    assert workspace.repro("--allow-missing", "--dry") == []
+def test_a_clone_without_the_cache_has_nothing_to_run(
+    finished_workspace: Workspace, tmp_path: Path
+):
+    done = finished_workspace.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    assert done.returncode == 0, done.stderr
+    assert Workspace(tmp_path / "clone").repro("--allow-missing", "--dry") == []
 
 
 def test_metrics_and_experiments_can_be_compared(workspace: Workspace):
