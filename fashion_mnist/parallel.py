@@ -9,6 +9,7 @@ goes first, and among equals the one that stands first in dvc.yaml.
 """
 
 import argparse
+import asyncio
 import contextlib
 import logging
 import os
@@ -155,6 +156,8 @@ def _cluster(
             yield client, jobs
         return
     try:
+        # First alone: a client that fails to connect stays half open until it is collected.
+        asyncio.run(_reach(scheduler))
         client = Client(scheduler, timeout=PATIENCE, set_as_default=False)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(
@@ -170,6 +173,14 @@ def _cluster(
                 f"start some with `dask worker {scheduler}`"
             ) from None
         yield client, jobs or max(1, sum(client.nthreads().values()) // threads)
+
+
+async def _reach(scheduler: str) -> None:
+    """Raise OSError, ValueError or RuntimeError if nobody answers at this address."""
+    from distributed.comm import connect
+
+    comm = await connect(scheduler, timeout=PATIENCE)
+    await comm.close()
 
 
 def run(
