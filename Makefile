@@ -1,16 +1,23 @@
 # Every target sets up .venv by itself; nothing but Python 3.11+, git and make is needed.
 PYTHON ?= python3
+SECONDS ?= 60
 BIN := .venv/bin
 # `python` in dvc.yaml is then the one in .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: repro test lint plots report bench bench-full clean
+.PHONY: repro comparison test lint fuzz plots report bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
 	@$(RUN) python -m fashion_mnist.params
 	@$(RUN) python -m fashion_mnist.parallel
 	@$(RUN) python -m fashion_mnist.results
+
+comparison: .venv/installed  ## train other networks too, and put them in a table: under an hour
+	@$(RUN) python -m fashion_mnist.params
+	@$(RUN) python -m fashion_mnist.parallel comparison/dvc.yaml
+	@$(RUN) python -m comparison.page
 
 test: .venv/installed  ## run all tests
 	@$(RUN) python -m pytest -n 2
@@ -19,6 +26,9 @@ lint: .venv/installed  ## style and types
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
+
+fuzz: .venv/installed  ## bad input for every reader of files, a minute each
+	@$(RUN) python -m fuzz --seconds $(SECONDS)
 
 plots: .dvc/plots.html  ## write the page with all plots
 	@$(RUN) dvc plots show --out plots/page
@@ -31,15 +41,22 @@ bench: .venv/installed  ## measure against the original, in under ten minutes
 
 bench-full: .venv/installed  ## the same with nothing extrapolated, and five seeds: over an hour
 	@$(RUN) python -m benchmarks.seeds
+	@$(RUN) python -m benchmarks.growth
 	@$(RUN) python -m benchmarks.run --full
+
+crash: .venv/installed  ## kill the pipeline at 100 points and run it again: about an hour
+	@$(RUN) python -m tests.crash --points 100
 
 clean:  ## remove all that the other targets make, but .venv and what is in git
 	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp
 
+# setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
 .venv/installed: requirements.txt constraints.txt
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt -c constraints.txt
+	@sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt >.venv/build.txt
+	$(INSTALL) -r .venv/build.txt
+	$(INSTALL) --no-build-isolation -r constraints.txt
 	@touch $@
 
 # The page of `dvc plots show`, with its scripts in it.

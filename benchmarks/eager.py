@@ -13,7 +13,7 @@ def main(data: str, threads: str) -> None:
     """Train three epochs on 48,000 images; print the median of the last two."""
     torch.manual_seed(101)
     torch.set_num_threads(int(threads))
-    with np.load(f"{data}/train.npz") as arrays:
+    with np.load(f"{data}/train.npz", allow_pickle=False) as arrays:
         images = torch.from_numpy(arrays["images"][:48_000, None])
         labels = torch.from_numpy(arrays["labels"][:48_000].astype(np.int64))
     network = nn.Sequential(

@@ -22,7 +22,9 @@ def tell(**facts: object) -> None:
 
 def main() -> None:
     """Train a model for each number of epochs, each on what the split before left for training."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m benchmarks.original data/processed"
+    )
     parser.add_argument("data", type=Path, help="the folder with train.npz and test.npz")
     parser.add_argument("--epochs", type=int, nargs="+", default=[50, 10, 10, 10])
     parser.add_argument("--save", type=Path, default=Path("best_model.h5"))
@@ -33,7 +35,7 @@ def main() -> None:
     from sklearn.model_selection import train_test_split
 
     def load(name: str) -> tuple[np.ndarray, np.ndarray]:
-        with np.load(arguments.data / name) as arrays:
+        with np.load(arguments.data / name, allow_pickle=False) as arrays:
             images = arrays["images"].reshape(-1, 28, 28, 1).astype("float32") / 255
             return images, keras.utils.to_categorical(arrays["labels"], 10)
 

@@ -11,40 +11,74 @@ import numpy as np
 from fashion_mnist.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.engine import keras
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.params import suggest
+from fashion_mnist.params import BLOCKS, Layer, suggest
 
-Layer = tuple[str, dict[str, Any]]
+BRANCHES = ("layers", "shortcut")
 
 
-def build(name: str, layers: Sequence[Layer]) -> keras.Sequential:
+def build(name: str, layers: Sequence[Layer]) -> keras.Model:
     """A model with fresh weights: images float32 (N, 28, 28, 1) to probabilities (N, 10).
 
     Args:
         name: of the architecture, for the messages.
-        layers: (Keras's layer name, its arguments), from the image to the classes.
+        layers: (Keras's layer name or a block's, its arguments), from the image to the classes.
 
     Raises:
-        InputError: a layer does not take such an argument or such an input, or the last
-            does not give ten probabilities.
+        InputError: a layer does not take such an argument or such an input, the two ways
+            of a residual block differ in shape, or the last layer does not give ten
+            probabilities.
     """
-    model = keras.Sequential([keras.Input(IMAGE_SHAPE, name="image")], name="network")
-    seen: Counter[str] = Counter()
-    shape = IMAGE_SHAPE
-    for position, (kind, arguments) in enumerate(layers):
-        where = f"architectures.{name}[{position}].{kind}"
-        seen[kind] += 1
-        # Keras numbers names on through a process; the file must not tell what came before.
-        unique = {"name": f"{_snake_case(kind)}_{seen[kind]}"}
-        layer = create(where, getattr(keras.layers, kind), unique | arguments)
-        try:
-            model.add(layer)
-        except (ValueError, TypeError, ArithmeticError) as error:
-            raise InputError(
-                f"{where} cannot take an input {shape}: {first_sentence(error)}"
-            ) from None
-        shape = tuple(model.output_shape[1:])
+    image = keras.Input(IMAGE_SHAPE, name="image")
+    output = _Network().through(f"architectures.{name}", layers, image)
+    model = keras.Model(image, output, name="network")
+    if not any(kind in BLOCKS for kind, _ in layers):  # a plain stack, which is simpler to read
+        model = keras.Sequential([image, *model.layers[1:]], name="network")
     _check_gives_probabilities(f"architectures.{name}", model)
     return model
+
+
+class _Network:
+    """Layers as they are put one behind the other, each with a name of its own."""
+
+    def __init__(self) -> None:
+        # Keras numbers names on through a process; the file must not tell what came before.
+        self._seen: Counter[str] = Counter()
+
+    def through(self, where: str, layers: Sequence[Layer], x: Any) -> Any:
+        """What `layers` make of the tensor `x`."""
+        for position, (kind, arguments) in enumerate(layers):
+            at = f"{where}[{position}].{kind}"
+            if kind == "Repeat":
+                for _ in range(arguments["times"]):
+                    x = self.through(at, arguments["layers"], x)
+            elif kind == "Residual":
+                x = self._residual(at, arguments, x)
+            else:
+                x = self._layer(at, kind, arguments, x)
+        return x
+
+    def _residual(self, where: str, arguments: dict[str, Any], x: Any) -> Any:
+        """The sum of `layers` and of `shortcut`, which without layers is `x` itself (He et al.
+        2015, arXiv:1512.03385)."""
+        ways = {key: self.through(f"{where}.{key}", arguments[key], x) for key in BRANCHES}
+        shapes = {key: tuple(way.shape[1:]) for key, way in ways.items()}
+        if len(set(shapes.values())) > 1:
+            raise InputError(
+                f"{where}: layers give {shapes['layers']} and shortcut {shapes['shortcut']}, "
+                "which must be the same to be added"
+            )
+        return self._layer(where, "Add", {}, list(ways.values()))
+
+    def _layer(self, where: str, kind: str, arguments: dict[str, Any], x: Any) -> Any:
+        self._seen[kind] += 1
+        unique = {"name": f"{_snake_case(kind)}_{self._seen[kind]}"}
+        layer = create(where, getattr(keras.layers, kind), unique | arguments)
+        try:
+            return layer(x)
+        except (ValueError, TypeError, ArithmeticError) as error:
+            raise InputError(
+                f"{where} cannot take an input {tuple(x.shape[1:])}: {first_sentence(error)}"
+            ) from None
 
 
 def create(where: str, cls: type, arguments: dict[str, Any]) -> Any:
@@ -77,9 +111,17 @@ def multiply_adds(model: keras.Model) -> int:
     return total
 
 
-def describe(model: keras.Model) -> str:
+def describe(layers: Sequence[Layer]) -> str:
     """The layers on one line, from left to right."""
-    return " > ".join(type(layer).__name__ for layer in model.layers)
+    return " > ".join(_described(kind, arguments) for kind, arguments in layers)
+
+
+def _described(kind: str, arguments: dict[str, Any]) -> str:
+    if kind == "Repeat":
+        return f"{arguments['times']} x ({describe(arguments['layers'])})"
+    if kind == "Residual":
+        return " + ".join(f"({describe(arguments[key]) or 'identity'})" for key in BRANCHES)
+    return kind
 
 
 def _check_gives_probabilities(where: str, model: keras.Model) -> None:

@@ -1,13 +1,23 @@
 """How a program of this project speaks to the person who started it."""
 
+import contextlib
 import os
+import re
+import signal
+import socket
 import sys
-from collections.abc import Callable
+import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from tqdm import tqdm
 
 from fashion_mnist.errors import InputError, why
+
+GRACE = 2.0  # seconds that an interrupted stage has to tidy up
+# How TensorFlow and the libraries below it put it; their classes take seconds to load.
+NO_MEMORY = re.compile(r"OOM when allocating|received an exception:Status:1,|std::bad_alloc")
 
 
 def say(text: str) -> None:
@@ -16,7 +26,7 @@ def say(text: str) -> None:
         print(text, flush=True)
 
 
-def progress(total: int, description: str, unit: str = "it", **options: Any) -> tqdm:
+def progress(total: int | None, description: str, unit: str = "it", **options: Any) -> tqdm:
     """A progress bar with the time left: on a terminal only, gone when it is done."""
     return tqdm(
         total=total,
@@ -30,8 +40,26 @@ def progress(total: int, description: str, unit: str = "it", **options: Any) -> 
     )
 
 
+@contextlib.contextmanager
+def silent_stderr() -> Iterator[None]:
+    """For libraries that write on the file descriptor itself."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and end the process: what the user can mend is one line, exit code 1."""
+    if "DVC_STAGE" in os.environ:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _heed_interrupts()
+        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
     try:
         code = main()
     except InputError as error:
@@ -39,11 +67,51 @@ def run(main: Callable[[], int | None]) -> None:
     except OSError as error:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         code = _fail(f"{where}{why(error)}")
-    except MemoryError:
-        code = _fail("not enough memory: close other programs or lower the batch size")
     except KeyboardInterrupt:
         code = 130
+    except Exception as error:
+        if not _short_of_memory(error):
+            raise
+        code = _fail("not enough memory: close other programs or lower the batch size")
     sys.exit(code)
+
+
+def _end_with(parent: int) -> None:
+    """Interrupt this process when DVC, which started it, is gone: nobody takes its result."""
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    _end_soon()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _heed_interrupts() -> None:
+    """Have a Ctrl-C end this process soon, also while a library computes and Python has to wait."""
+    ours, signals = socket.socketpair()
+    signals.setblocking(False)
+    signal.set_wakeup_fd(signals.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_when_interrupted, args=[ours], daemon=True).start()
+
+
+def _end_when_interrupted(numbers: socket.socket) -> None:
+    while numbers.recv(1) != bytes([signal.SIGINT]):
+        pass
+    _end_soon()
+
+
+def _end_soon() -> None:
+    """Python drops a KeyboardInterrupt that happens to be raised in a finalizer."""
+    timer = threading.Timer(GRACE, os._exit, [130])
+    timer.daemon = True
+    timer.start()
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Whether this error, or one that it was raised over, is for want of memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+            return True
+        error = error.__context__
+    return False
 
 
 def _fail(message: str) -> int:

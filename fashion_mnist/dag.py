@@ -25,7 +25,7 @@ from zc.lockfile import LockError, LockFile
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-GRACE = 3.0  # seconds that an interrupted stage has before it is killed
+GRACE = 2.0  # seconds that an interrupted stage has before it is killed
 
 
 class Plan(NamedTuple):
@@ -87,9 +87,12 @@ def plan(repo: "Repo", targets: Iterable[str]) -> Plan:
     targets = list(targets)
     with _one_sentence(), lock_repo(repo):
         _forget_dead_claims(Path(repo.tmp_dir, "rwlock"))
+        _set_aside_damaged_locks(repo)
         # Where all is fresh no graph is needed, which takes an eighth of a second to import.
-        if not targets and not any(stage.changed() for stage in repo.index.stages):
-            return Plan({}, len(repo.index.stages), {})
+        if not targets:
+            own = [stage for stage in repo.index.stages if stage.path_in_repo == PROJECT_FILE]
+            if not any(stage.changed() for stage in own):
+                return Plan({}, len(own), {})
         graph = get_active_graph(repo.index.graph)
         order = plan_repro(graph, collect_stages(repo, targets or [PROJECT_FILE]))
         needs: dict[Any, frozenset[Any]] = {}
@@ -150,6 +153,31 @@ def _forget_dead_claims(path: Path) -> None:
         path.unlink()
 
 
+def _set_aside_damaged_locks(repo: "Repo") -> None:
+    """Begin a dvc.lock anew if it is cut off, as a DVC leaves it that is killed while it writes.
+
+    The stages that it told of are in DVC's run cache, and need not run again.
+    """
+    from dvc.dvcfile import LOCK_FILE, Lockfile
+    from dvc.exceptions import DvcException
+
+    from fashion_mnist import console
+
+    root = Path(repo.root_dir)
+    for path in (root / LOCK_FILE, *root.glob(f"*/{LOCK_FILE}")):
+        if not path.exists():
+            continue
+        try:
+            Lockfile(repo, str(path)).load()
+            whole = path.read_bytes().endswith(b"\n")
+        except DvcException:
+            whole = False
+        if not whole:
+            name = path.relative_to(root)
+            aside = path.replace(Path(repo.tmp_dir, "-".join(name.parts)))
+            console.say(f"{name} is damaged: it is now {aside}, and begun anew")
+
+
 def _is_dvc(process_id: int) -> bool:
     try:
         # A process that nobody has reaped still has its id, but no command line.
@@ -165,28 +193,60 @@ def lock_order(repo: "Repo", plan: Plan) -> Iterator[None]:
     """Leave each dvc.lock in the order in which `dvc repro` would have written it.
 
     DVC puts a stage that is new to dvc.lock behind the others when it is done: with
-    several at once that is a matter of luck.
+    several at once that is a matter of luck. The order is noted before the first stage
+    runs and forgotten when the last one has run, so that a run that was killed, stopped or
+    failed and the one that goes on from there leave what a single one would have left.
     """
-    from dvc.repo import lock_repo
-    from dvc.utils.serialize import load_yaml, modify_yaml
+    from fashion_mnist import files
 
-    def names(path: Path) -> list[str]:
-        return list(load_yaml(path).get("stages") or {}) if path.exists() else []
-
-    before = {path: names(path) for path in plan.locks}
+    note = Path(repo.tmp_dir, "lock-order.json")
+    orders = _noted_orders(note)
+    for path, serial in plan.locks.items():
+        before = orders.get(str(path)) or _stages_in(path)
+        orders[str(path)] = list(dict.fromkeys([*before, *serial]))
+    if not orders:
+        yield
+        return
+    files.write(note, json.dumps(orders).encode())
     try:
         yield
     finally:
-        with lock_repo(repo):
-            for path, serial in plan.locks.items():
-                now = names(path)
-                order = [name for name in before[path] if name in now]
-                order += [name for name in serial if name in now and name not in order]
-                order += [name for name in now if name not in order]
-                if order != now:
-                    with modify_yaml(path) as content:
-                        for name in order:
-                            content["stages"].move_to_end(name)
+        _put_in_order(repo, orders)
+        for path, serial in plan.locks.items():
+            if set(_stages_in(path)) >= set(serial):
+                del orders[str(path)]
+        if orders:  # what an earlier run has left undone in another pipeline, or this one here
+            files.write(note, json.dumps(orders).encode())
+        else:
+            note.unlink()
+
+
+def _noted_orders(note: Path) -> dict[str, list[str]]:
+    try:
+        return json.loads(note.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+
+
+def _stages_in(lock: Path) -> list[str]:
+    from dvc.utils.serialize import load_yaml
+
+    return list(load_yaml(lock).get("stages") or {}) if lock.exists() else []
+
+
+def _put_in_order(repo: "Repo", orders: dict[str, list[str]]) -> None:
+    from dvc.repo import lock_repo
+    from dvc.utils.serialize import modify_yaml
+
+    with lock_repo(repo):
+        for path, order in orders.items():
+            now = _stages_in(Path(path))
+            wanted = [name for name in order if name in now]
+            wanted += [name for name in now if name not in wanted]
+            if wanted != now:
+                with modify_yaml(path) as content:
+                    for name in wanted:
+                        content["stages"].move_to_end(name)
 
 
 def leash(lock: str, stage: str) -> int:

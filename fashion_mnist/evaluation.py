@@ -28,6 +28,23 @@ def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
+def mcnemar(right: np.ndarray, other_right: np.ndarray) -> float:
+    """How likely such a difference is by chance (McNemar 1947, Psychometrika 12:153-157).
+
+    Exact: of the images that just one of two models has right, each has half of them if
+    they are equally good.
+
+    Args:
+        right: bool (N,), whether a model has each image right.
+        other_right: the same of another model.
+    """
+    only = int((right & ~other_right).sum())
+    only_other = int((other_right & ~right).sum())
+    if only + only_other == 0:
+        return 1.0
+    return float(binomtest(only, only + only_other).pvalue)
+
+
 def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
     """How far confidence is from accuracy on average (Guo et al. 2017, arXiv:1706.04599).
 
@@ -42,6 +59,18 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     return float(np.abs(gaps).sum() / len(labels))
 
 
+def in_short(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
+    """Loss, accuracy and its 95 % interval.
+
+    Args:
+        probabilities: float (N, 10).
+        labels: integers (N,).
+    """
+    loss, accuracy = loss_and_accuracy(probabilities, labels)
+    low, high = accuracy_interval(round(accuracy * len(labels)), len(labels))
+    return {"loss": loss, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
+
+
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict:
     """Everything in metrics/test.json.
 
@@ -49,17 +78,12 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict:
         probabilities: float (N, 10).
         labels: integers (N,).
     """
-    loss, accuracy = loss_and_accuracy(probabilities, labels)
     predicted = probabilities.argmax(axis=1)
-    low, high = accuracy_interval(int((predicted == labels).sum()), len(labels))
     by_class = precision_recall_fscore_support(
         labels, predicted, labels=range(len(CLASS_NAMES)), zero_division=0.0
     )
     return {
-        "loss": loss,
-        "accuracy": accuracy,
-        "accuracy_low": low,
-        "accuracy_high": high,
+        **in_short(probabilities, labels),
         "calibration_error": expected_calibration_error(probabilities, labels),
         "classes": {
             name: {"precision": float(p), "recall": float(r), "f1": float(f)}

@@ -32,6 +32,8 @@ def read(path: str | Path, dimensions: int) -> np.ndarray:
             if len(header) < header_size:
                 raise InputError(f"{path} ends within its header of {header_size} bytes")
             shape = struct.unpack(f">{dimensions}I", header[4:])
+            if not all(shape):
+                raise InputError(f"{path} is empty: its header declares {shape}")
             # Before anything is allocated: a header may declare more than any memory holds.
             if size != header_size + math.prod(shape):
                 raise InputError(

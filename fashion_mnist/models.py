@@ -1,38 +1,32 @@
 """Model files: written so that the same weights give the same bytes, read without running them.
 
 Keras runs code that a model file names (CVE-2024-3660, CVE-2025-1550, CVE-2025-9905 and
-kin). So a file's configuration is only read here, as data: every layer must be one of
-`params.LAYERS`, and the model is built anew from their names and arguments.
+kin). So the model is built anew from what `descriptions` and `hdf5` let through, if it asks
+for no more memory than the file has weights for.
 """
 
+import copy
 import io
 import json
-import re
-import zipfile
-from collections.abc import Sequence
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from fashion_mnist import files
+from fashion_mnist import accelerators, archives, descriptions, files, hdf5
 from fashion_mnist.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.engine import keras, legacy_h5_format
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.params import LAYERS
 
-# Beside the layers that params.yaml knows, those that only join others.
-INERT_LAYERS = LAYERS | {"InputLayer", "Add", "Average", "Concatenate", "Maximum", "Multiply"}
-CONTAINERS = frozenset({"Sequential", "Functional", "Model"})
-LARGEST_CONFIGURATION = 16 * 2**20  # bytes
+LARGEST = 2**30  # bytes of a file
+LARGEST_DESCRIPTION = 4 * 2**20  # bytes
+MOST_OUTPUTS = 2**22  # of one layer, for one image
 PREDICTION_BATCH = 250
-
-# Of no consequence to a model that only predicts with weights that the file brings, and in
-# Keras's format the place where a file names classes: left out unread.
-_IGNORED_ARGUMENT = re.compile(
-    r".*_(initializer|regularizer|constraint)|dtype|trainable|build_config|batch_input_shape"
-)
 
 
 def save(model: keras.Model, path: str | Path) -> None:
@@ -52,27 +46,32 @@ def load_best_model(path: str | Path) -> keras.Model:
 
     Raises:
         InputError: the file is missing, is no model, has layers outside the allow-list,
-            or takes or gives something else.
+            asks for more memory than its weights take, or takes or gives something else.
+        OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path} is not a file: name a .h5 or .keras model")
-    configuration = _configuration(path)
+    if path.suffix not in (".h5", ".hdf5", ".keras"):
+        raise InputError(f"{path} is no model, by its name: it must end in .h5 or .keras")
+    if path.stat().st_size > LARGEST:
+        raise InputError(f"{path} is larger than {LARGEST // 2**30} GiB: refused")
+    description, weights = _contents(path)
     try:
-        clean = _inert(path, configuration)
-        cls = keras.Sequential if clean["class_name"] == "Sequential" else keras.Model
-        model = cls.from_config(clean["config"])
-        model.load_weights(path)
-    except InputError:
+        clean = descriptions.inert(path, description)
+        # What Keras notes of variables that are never made, it forgets with the thread.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_check_sketch, path, clean, len(weights)).result()
+        model = _build(clean)
+        if path.suffix == ".keras":
+            _load_weights(model, hdf5.plain(weights))
+        else:
+            _load_legacy_weights(model, weights)
+    except (InputError, OSError):
         raise
-    except (ValueError, TypeError, LookupError, AttributeError, OSError, ArithmeticError) as error:
-        raise InputError(f"{path} cannot be rebuilt: {first_sentence(error)}") from None
-    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-    if taken != IMAGE_SHAPE or given != (len(CLASS_NAMES),):
-        raise InputError(
-            f"{path} maps {taken} to {given}; needed is a model from {IMAGE_SHAPE} "
-            f"to {len(CLASS_NAMES)} class probabilities"
-        )
+    except Exception as error:  # Keras and TensorFlow raise anything at all
+        reason = first_sentence(error) or type(error).__name__
+        raise InputError(f"{path} cannot be rebuilt: {reason}") from None
     return model
 
 
@@ -83,7 +82,10 @@ def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
     """The same, by what `on_bytes` has made."""
-    return network.predict(images[..., np.newaxis], batch_size=PREDICTION_BATCH, verbose=0)
+    shares = accelerators.shares()
+    filled = np.concatenate([images, np.zeros_like(images[: -len(images) % shares])])
+    batch_size = max(PREDICTION_BATCH // shares, 1) * shares
+    return network.predict(filled[..., np.newaxis], batch_size=batch_size, verbose=0)[: len(images)]
 
 
 def on_bytes(
@@ -99,89 +101,68 @@ def on_bytes(
     return keras.Sequential([image, keras.layers.Rescaling(1 / 255), *augmentation, network])
 
 
-def _configuration(path: Path) -> dict[str, Any]:
-    """The file's description of its model, as data."""
+def _contents(path: Path) -> tuple[dict[str, Any], bytes]:
+    """The file's description of its model, as data, and its HDF5 file; a `.h5` file is plain."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                if archive.getinfo("config.json").file_size > LARGEST_CONFIGURATION:
-                    raise InputError(f"{path} describes its model in over 16 MiB: refused")
-                text = archive.read("config.json")
+        if path.suffix == ".keras":
+            text, weights = archives.read(path, "config.json", "model.weights.h5")
         else:
-            with h5py.File(path, "r") as file:
+            weights = hdf5.plain(path.read_bytes())
+            with h5py.File(io.BytesIO(weights)) as file:
                 text = file.attrs["model_config"]
-        configuration = json.loads(text)
-    except (OSError, LookupError, ValueError, zipfile.BadZipFile, RecursionError) as error:
-        if isinstance(error, InputError):
-            raise
+        if len(text) > LARGEST_DESCRIPTION:
+            raise ValueError(f"its description is over {LARGEST_DESCRIPTION // 2**20} MiB long")
+        description = json.loads(text)
+        if not isinstance(description, dict):
+            raise ValueError("its description is no mapping")
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise InputError(
-            f"{path} is not a Keras model: needed is a .h5 or .keras file with its architecture"
+            f"{path} is not a Keras model ({first_sentence(error)}): "
+            "needed is a .h5 or .keras file with its architecture"
         ) from None
-    if not isinstance(configuration, dict):
-        raise InputError(f"{path} is not a Keras model: its description is no mapping")
-    return configuration
+    return description, weights
 
 
-def _inert(path: Path, layer: Any) -> dict[str, Any]:
-    """The same layer or model in today's format, known to hold names and plain values only."""
-    kind, config = layer["class_name"], layer["config"]
-    if kind in CONTAINERS:
-        return _inert_container(path, kind, config, layer)
-    if kind not in INERT_LAYERS:
-        raise InputError(f"{path} has a layer {kind!r}, which is not known to be safe: refused")
-    if kind == "InputLayer":
-        shape = config.get("batch_shape") or config["batch_input_shape"]
-        arguments = {"batch_shape": shape, "name": config["name"]}
-    else:
-        arguments = {k: v for k, v in config.items() if not _IGNORED_ARGUMENT.fullmatch(k)}
-    match arguments.get("axis"):
-        case [axis]:  # as Keras 2 wrote it
-            arguments["axis"] = axis
-    activation = arguments.get("activation")
-    if activation is not None and not hasattr(keras.activations, str(activation)):
-        raise InputError(f"{path} has an activation {activation!r} that is not Keras's: refused")
-    for value in arguments.values():
-        _refuse_objects(path, value)
-    return _described(path, kind, arguments, layer)
+def _build(description: dict[str, Any]) -> keras.Model:
+    cls = keras.Sequential if description["class_name"] == "Sequential" else keras.Model
+    return cls.from_config(copy.deepcopy(description["config"]))
 
 
-def _inert_container(path: Path, kind: str, config: Any, layer: dict) -> dict[str, Any]:
-    if isinstance(config, list):  # as early Keras 2 wrote a Sequential
-        config = {"layers": config}
-    layers = [_inert(path, inner) for inner in config["layers"]]
-    if kind == "Sequential":
-        # A Keras 2 file may state the input on its first layer, where Keras 3 reads it wrongly.
-        if layers[0]["class_name"] != "InputLayer":
-            shape = config["layers"][0]["config"]["batch_input_shape"]
-            _refuse_objects(path, shape)
-            layers.insert(0, _described(path, "InputLayer", {"batch_shape": shape}, {}))
-        return _described(path, kind, {"name": "network", "layers": layers}, layer)
-    ends = {key: config[key] for key in ("input_layers", "output_layers")}
-    _refuse_objects(path, ends)
-    graph = {"name": "network", "layers": layers, **ends}
-    return _described(path, "Functional", graph, layer)
+def _load_legacy_weights(model: keras.Model, weights: bytes) -> None:
+    with h5py.File(io.BytesIO(weights)) as file:
+        group = file.get("model_weights", file)
+        legacy_h5_format.load_weights_from_hdf5_group(group, model)
 
 
-def _described(path: Path, kind: str, config: dict, source: dict) -> dict[str, Any]:
-    """A layer as Keras 3 writes it down, always one of Keras's own."""
-    described: dict[str, Any] = {"module": "keras.layers", "class_name": kind, "config": config}
-    if kind in CONTAINERS:
-        described["module"] = "keras" if kind == "Sequential" else "keras.src.models.functional"
-    described["registered_name"] = None
-    for key in ("name", "inbound_nodes"):
-        if key in source:
-            _refuse_objects(path, source[key])
-            described[key] = source[key]
-    return described
+def _load_weights(model: keras.Model, weights: bytes) -> None:
+    with tempfile.TemporaryDirectory() as folder:  # Keras reads these from a named file only
+        path = Path(folder, "model.weights.h5")
+        files.write(path, weights)
+        model.load_weights(path)
 
 
-def _refuse_objects(path: Path, value: Any) -> None:
-    """Raise InputError where plain data ends and the description of an object begins."""
-    if isinstance(value, dict):
-        if value.get("class_name", "__keras_tensor__") != "__keras_tensor__":
-            raise InputError(f"{path} names the object {value['class_name']!r}: refused")
-        for inner in value.values():
-            _refuse_objects(path, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_objects(path, inner)
+def _check_sketch(path: Path, description: dict[str, Any], file_size: int) -> None:
+    """Build the model without weights, and raise InputError if it would be too large."""
+    with keras.StatelessScope(initialize_variables=False):
+        model = _build(description)
+    parameters = sum(math.prod(variable.shape) for variable in model.variables)
+    if parameters > file_size:
+        raise InputError(f"{path} describes {parameters:,} weights and does not hold them: refused")
+    outputs = max((math.prod(filter(None, s[1:])) for s in _output_shapes(model)), default=0)
+    if outputs > MOST_OUTPUTS:
+        raise InputError(f"{path} makes {outputs:,} numbers of an image: refused")
+    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    if taken != IMAGE_SHAPE or given != (len(CLASS_NAMES),):
+        raise InputError(
+            f"{path} maps {taken} to {given}; needed is a model from {IMAGE_SHAPE} "
+            f"to {len(CLASS_NAMES)} class probabilities"
+        )
+
+
+def _output_shapes(model: keras.Model) -> Iterator[tuple[int | None, ...]]:
+    """The shape that each layer gives wherever it is called."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from _output_shapes(layer)
+        for node in layer._inbound_nodes:
+            yield from (tensor.shape for tensor in node.outputs)

@@ -42,6 +42,9 @@ PASSED_ON = (
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
     "FASHION_MNIST_DIR",
+    "KERAS_BACKEND",
+    "TF_ENABLE_ONEDNN_OPTS",
+    "XLA_FLAGS",
 )
 EPOCH = re.compile(r"epoch\s+(\d+)/(\d+)")
 ACCURACY = re.compile(r"val_accuracy\s+(\d*\.\d+)")
@@ -51,6 +54,8 @@ CHATTER = re.compile(
     r"\s*$|Running stage '|(Updating|Generating) lock file '|Use `dvc push` |"
     r"To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) "
 )
+# DVC's last line on a command that was killed, aborted or crashed: a shell adds 128 to the signal.
+KILLED = re.compile(r"exited with (-[679]|-11|13[457]|139)$")
 
 Show = Callable[[str, str, bool], None]  # a stage, a line, whether the stage is over
 
@@ -64,7 +69,8 @@ def main() -> int:
     with dag.workspace() as repo:
         plan = dag.plan(repo, arguments.targets)
         if not plan.needs:
-            console.say(f"nothing to do: {plan.total} of {plan.total} stages are up to date")
+            with dag.lock_order(repo, plan):
+                console.say(f"nothing to do: {plan.total} of {plan.total} stages are up to date")
             return 0
         threads = _threads_of_a_stage()
         with dag.lock_order(repo, plan), _cluster(arguments.scheduler, jobs, threads) as cluster:
@@ -72,7 +78,24 @@ def main() -> int:
             console.say(f"to run: {len(plan.needs)} of {plan.total} stages, {jobs} at a time")
             with _screen(plan.needs) as show:
                 failed = run(client, plan.needs, jobs, Path(repo.tmp_dir), show)
-    return _report(plan.needs, failed, monotonic() - started)
+    code = _report(plan.needs, failed, monotonic() - started)
+    if not failed:
+        _check_nothing_was_edited(arguments.targets)
+    return code
+
+
+def _check_nothing_was_edited(targets: list[str]) -> None:
+    """A stage notices an edit while it runs, but not one between it and the next.
+
+    Raises:
+        InputError: something is stale again.
+    """
+    with dag.workspace() as repo:
+        if stale := dag.plan(repo, targets).needs:
+            raise InputError(
+                "params.yaml, dvc.yaml or code was edited in the meantime, "
+                f"which makes {', '.join(stale)} stale: run it again"
+            )
 
 
 def _arguments() -> argparse.Namespace:
@@ -441,6 +464,11 @@ def _report(needs: Mapping[str, frozenset[str]], failed: dict[str, list[str]], t
     ran = len(needs) - len(lost)
     for stage, tail in failed.items():
         console.say("\n".join([f"\nfailed: {stage}; its last lines:", *tail]))
+        if any(map(KILLED.search, tail)):
+            console.say(
+                "the operating system ended it, probably for want of memory: "
+                "lower --jobs or the batch size and run it again"
+            )
     if lost - failed.keys():
         console.say(f"\nnot run: {', '.join(s for s in needs if s in lost and s not in failed)}")
     console.say(f"{ran} of {len(needs)} stages done in {took:.1f} s")

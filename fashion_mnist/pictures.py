@@ -4,17 +4,15 @@ The paper (arXiv:1708.07747) trims a picture to its garment, scales the longest 
 centres it, turns it gray and negates it, as its pictures have a light background.
 """
 
-import contextlib
 import io
-import os
-import sys
+import re
 import warnings
-from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
 
+from fashion_mnist import console
 from fashion_mnist.dataset import IMAGE_SHAPE
 from fashion_mnist.errors import InputError, first_sentence
 
@@ -24,6 +22,7 @@ FORMAT_NAMES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 256 * 2**20
+MOST_SCANS = 100  # of a JPEG; encoders make a dozen
 
 EDGE = IMAGE_SHAPE[0]
 WORKING_EDGE = 512  # what is found out about a picture does not need more pixels
@@ -32,6 +31,7 @@ SAME_GRAY = 8  # the background's pixels differ by this much ...
 TRIMMED = 13  # ... and what is no farther from it than 5 %, as in the paper, is trimmed
 ALREADY_FRAMED = 32  # no image of the data set has a background farther from black than 13
 
+_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -65,6 +65,8 @@ def read(file: BinaryIO) -> Picture:
         raise InputError("is empty")
     if len(data) > MOST_BYTES:
         raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: refused")
+    if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
+        raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
     image = _decoded(data)
     framed = image.size == (EDGE, EDGE)
     image.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
@@ -79,9 +81,20 @@ def read(file: BinaryIO) -> Picture:
     return Picture(pixels, inverted)
 
 
+def _scans(jpeg: bytes) -> int:
+    """How often a decoder goes over all pixels, for each time of which twelve bytes suffice."""
+    scans, place = 0, 2
+    while scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(jpeg, place)):
+        if marker[1] == b"\xd9":
+            break
+        scans += marker[1] == b"\xda"
+        place = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
+    return scans
+
+
 def _decoded(data: bytes) -> Image.Image:
     """The picture upright, in mode L or LA."""
-    with _silence(), warnings.catch_warnings():
+    with console.silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
@@ -101,20 +114,6 @@ def _decoded(data: bytes) -> Image.Image:
         except Exception as error:  # a decoder raises anything at all over damaged bytes
             reason = first_sentence(error) or type(error).__name__
             raise InputError(f"is damaged: {reason}") from None
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """What libtiff objects to, it tells on the file descriptor itself."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

@@ -41,17 +41,22 @@ def schedule(recipe: Recipe, steps: int) -> float | keras.optimizers.schedules.L
     """The learning rate by step: constant, or falling along half a cosine to 0."""
     peak = float(recipe.optimizer[1]["learning_rate"])
     cosine = keras.optimizers.schedules.CosineDecay
-    if recipe.schedule == "cosine":
+    if recipe.schedule == "constant":
+        return peak
+    start, rise = (
+        (peak * ONE_CYCLE_START, ONE_CYCLE_RISE)
+        if recipe.schedule == "one-cycle"
+        else (0.0, recipe.warmup)
+    )
+    if not rise:
         return cosine(peak, decay_steps=steps)
-    if recipe.schedule == "one-cycle":
-        rise = round(steps * ONE_CYCLE_RISE)
-        return cosine(
-            peak * ONE_CYCLE_START,
-            decay_steps=max(steps - rise, 1),
-            warmup_target=peak,
-            warmup_steps=rise,
-        )
-    return peak
+    rise_steps = round(steps * rise)
+    return cosine(
+        start,
+        decay_steps=max(steps - rise_steps, 1),
+        warmup_target=peak,
+        warmup_steps=rise_steps,
+    )
 
 
 @contextmanager
@@ -79,12 +84,15 @@ def describe(recipe: Recipe) -> str:
     """The recipe on one line."""
     kind, arguments = recipe.optimizer
     settings = ", ".join(f"{key} {value}" for key, value in arguments.items())
-    parts = [f"{kind} ({settings}, {recipe.schedule})", f"batch size {recipe.batch_size}"]
+    rise = f" after a warm-up of {recipe.warmup:.0%}" if recipe.warmup else ""
+    parts = [f"{kind} ({settings}, {recipe.schedule}{rise})", f"batch size {recipe.batch_size}"]
     if recipe.label_smoothing:
         parts.append(f"label smoothing {recipe.label_smoothing}")
     if recipe.dropout_scale != 1:
         parts.append(f"dropout times {recipe.dropout_scale}")
     parts += [kind for kind, _ in recipe.augmentation]
+    if recipe.mixup:
+        parts.append(f"mixup {recipe.mixup}")
     parts.append(f"{recipe.epochs} epochs")
     if recipe.early_stopping:
         parts.append(f"stopping after {recipe.early_stopping.patience} without a better one")

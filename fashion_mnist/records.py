@@ -10,6 +10,7 @@ from typing import Any
 from fashion_mnist import files
 from fashion_mnist.errors import InputError
 
+LARGEST = 16 * 2**20  # bytes; what the pipeline writes has a thousandth of it
 DIGITS = 6  # more would differ between machines without telling anything
 
 
@@ -33,12 +34,13 @@ def read_json(path: str | Path) -> Any:
 
     Raises:
         InputError: the file is missing or is not JSON.
+        OSError: it cannot be read.
     """
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        return json.loads(_text(path))
     except FileNotFoundError:
         raise InputError(f"{path} is missing: `dvc repro` makes it") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path} is not JSON ({error}): `dvc repro` makes it anew") from None
 
 
@@ -56,15 +58,29 @@ def read_csv(path: str | Path, texts: Collection[str] = ()) -> list[dict[str, An
     """Read a table of numbers; the columns `texts` hold text.
 
     Raises:
-        InputError: the file is missing, or another field is no number.
+        InputError: the file is missing, a field is, or another than those is no number.
+        OSError: it cannot be read.
     """
     try:
-        with Path(path).open(encoding="utf-8", newline="") as file:
-            return [
-                {key: value if key in texts else float(value) for key, value in row.items()}
-                for row in csv.DictReader(file)
-            ]
+        return [
+            {key: _field(value, key in texts) for key, value in row.items()}
+            for row in csv.DictReader(io.StringIO(_text(path), newline=""), strict=True)
+        ]
     except FileNotFoundError:
         raise InputError(f"{path} is missing: `dvc repro` makes it") from None
-    except (ValueError, TypeError, AttributeError, csv.Error) as error:
+    except (ValueError, TypeError, csv.Error) as error:
         raise InputError(f"{path} is damaged ({error}): `dvc repro` makes it anew") from None
+
+
+def _field(value: str | None, is_text: bool) -> str | float:
+    if value is None:
+        raise ValueError("a row is too short")
+    return value if is_text else float(value)
+
+
+def _text(path: str | Path) -> str:
+    with Path(path).open("rb") as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise ValueError(f"it is larger than {LARGEST // 2**20} MiB")
+    return data.decode()

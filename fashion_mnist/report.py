@@ -10,7 +10,7 @@ import platform
 import re
 import subprocess
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from itertools import cycle
 from pathlib import Path
@@ -22,7 +22,7 @@ import yaml
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fashion_mnist import console, files, params, records, results
+from fashion_mnist import candidates, console, files, params, records, results
 from fashion_mnist.errors import InputError
 
 REPORT = Path("plots/report.html")
@@ -107,11 +107,24 @@ def in_words(arguments: Mapping[str, Any]) -> str:
     return ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in arguments.items())
 
 
+def layer_rows(layers: Sequence[params.Layer], depth: int = 0) -> Iterator[tuple[int, str, str]]:
+    """How deep in blocks a layer stands, its name and its arguments, from top to bottom."""
+    for kind, arguments in layers:
+        inner = {key: value for key, value in arguments.items() if key in ("layers", "shortcut")}
+        yield depth, kind, in_words({k: v for k, v in arguments.items() if k not in inner})
+        for key, block in inner.items():
+            if key == "shortcut":
+                yield depth, "plus", "" if block else "what went in"
+            yield from layer_rows(block, depth + 1)
+
+
 def recipe_in_words(recipe: params.Recipe) -> list[str]:
     """What a recipe does, a phrase a setting."""
     kind, arguments = recipe.optimizer
     rate = f"learning rate {arguments['learning_rate']:g}{SCHEDULES[recipe.schedule]}"
     others = in_words({key: arguments[key] for key in arguments if key != "learning_rate"})
+    if recipe.warmup:
+        rate += f", after a rise over the first {percent(recipe.warmup, 0)} of the steps"
     said = [
         f"{kind}{f' ({others})' if others else ''}, {rate}",
         f"{recipe.epochs} epochs in batches of {recipe.batch_size} images",
@@ -125,6 +138,8 @@ def recipe_in_words(recipe: params.Recipe) -> list[str]:
         said.append(f"label smoothing {recipe.label_smoothing:g}")
     if recipe.dropout_scale != 1:
         said.append(f"dropout at {recipe.dropout_scale:g} times the rates of the layers")
+    if recipe.mixup:
+        said.append(f"images mixed in pairs (mixup, alpha {recipe.mixup:g})")
     for name, settings in recipe.augmentation:
         how = f" ({in_words(settings)})" if settings else ""
         said.append(f"training images changed by {name}{how}")
@@ -203,7 +218,7 @@ def contents() -> dict[str, Any]:
         InputError: a result is missing or damaged.
     """
     config = params.load()
-    names = ["baseline", *results.candidates(config.train.splits)]
+    names = ["baseline", *candidates.names(config.train.splits)]
     models = {name: records.read_json(f"metrics/{name}.json") for name in names}
     scores = records.read_json("metrics/test.json")
     history = records.read_csv("plots/training.csv", texts=("model", "images"))
@@ -241,7 +256,7 @@ def render(values: Mapping[str, Any]) -> str:
     filters: dict[str, Callable[..., Any]] = {
         "percent": percent,
         "count": "{:,}".format,
-        "in_words": in_words,
+        "layer_rows": layer_rows,
         "recipe_in_words": recipe_in_words,
     }
     environment.filters.update(filters)

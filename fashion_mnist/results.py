@@ -1,9 +1,9 @@
 """The results table: this run's figures beside the original's. `python -m fashion_mnist.results`"""
 
 import argparse
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
-from fashion_mnist import console, params, records
+from fashion_mnist import candidates, console, params, records
 
 # github.com/rasiaq/fashion_mnist, as published: validation loss and accuracy.
 ORIGINAL = {
@@ -14,11 +14,8 @@ ORIGINAL = {
     "model-4": (0.28, 0.894),
 }
 ORIGINAL_TEST = (0.24973, 0.9133)
-
-
-def candidates(splits: Iterable[int]) -> list[str]:
-    """The names of the models that compete."""
-    return [f"model-{split}" for split in splits]
+# In metrics/test.json, beside the best model alone.
+BESIDE = {"mirrored": "and mirrored", "ensemble": "all together"}
 
 
 def table(validation: Mapping[str, Mapping[str, float]], best: str) -> str:
@@ -40,11 +37,17 @@ def table(validation: Mapping[str, Mapping[str, float]], best: str) -> str:
 
 
 def final_scores(scores: dict) -> str:
-    """Test loss and accuracy beside the original's."""
+    """Test loss and accuracy beside the original's, and those with more work, if there are any."""
+    lines = [_scored("Final scores", scores)]
+    lines += [_scored(title, scores[key]) for key, title in BESIDE.items() if key in scores]
+    loss, accuracy = ORIGINAL_TEST
+    return "\n".join([*lines, f"{'the original':12}  loss {loss:.5f}  accuracy {accuracy:.2%}"])
+
+
+def _scored(title: str, scores: dict) -> str:
     return (
-        f"Final scores  loss {scores['loss']:.5f}  accuracy {scores['accuracy']:.2%} "
-        f"({scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%} with 95 % confidence)\n"
-        f"the original  loss {ORIGINAL_TEST[0]:.5f}  accuracy {ORIGINAL_TEST[1]:.2%}"
+        f"{title:12}  loss {scores['loss']:.5f}  accuracy {scores['accuracy']:.2%} "
+        f"({scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%} with 95 % confidence)"
     )
 
 
@@ -59,7 +62,7 @@ def main() -> None:
         epilog="example: python -m fashion_mnist.results",
     )
     parser.parse_args()
-    names = ["baseline", *candidates(params.load().train.splits)]
+    names = ["baseline", *candidates.names(params.load().train.splits)]
     validation = {n: records.read_json(f"metrics/{n}.json")["validation"] for n in names}
     best = records.read_json("metrics/selection.json")["best"]
     console.say(table(validation, best))

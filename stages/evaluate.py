@@ -1,11 +1,16 @@
 """Score the best model, or any other, on the test set."""
 
 import argparse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fashion_mnist import console, dataset, params, records, results
+from fashion_mnist import candidates, console, dataset, inputs, records, results
+
+if TYPE_CHECKING:
+    import keras
 
 TEST = Path("data/processed/test.npz")
 BEST = Path("models/best_model.h5")
@@ -29,20 +34,37 @@ def main() -> None:
         help="a Keras .h5 or .keras model to score instead of the best one; writes no files",
     )
     other = parser.parse_args().model
-    params.load()
+    with inputs.held(lambda _: None):
+        evaluate(other)
 
+
+def evaluate(other: Path | None) -> None:
+    """Score the best model and write its figures, or score another and write nothing."""
     from fashion_mnist import evaluation, models
 
     model = models.load_best_model(other or BEST)
     images, labels = dataset.read(TEST)
     probabilities = models.predict(model, images)
-    scores = records.rounded(evaluation.scores(probabilities, labels))
+    scores = evaluation.scores(probabilities, labels)
+    if other is None:
+        mirrored = models.predict(model, images[:, :, ::-1])
+        ensemble = [models.predict(each, images) for each in all_candidates()]
+        scores["mirrored"] = evaluation.in_short((probabilities + mirrored) / 2, labels)
+        scores["ensemble"] = evaluation.in_short(np.mean(ensemble, axis=0), labels)
     console.say(results.final_scores(scores))
     if other is None:
         records.write_json(METRICS, scores)
         write_tables(scores, probabilities.argmax(axis=1), labels)
         write_pictures(images, labels, probabilities)
         console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
+
+
+def all_candidates() -> Iterator["keras.Model"]:
+    """The models of all splits, whose receipts are in the folder that this depends on."""
+    from fashion_mnist import models
+
+    for path in sorted(candidates.RECEIPTS.glob("model-*.json")):
+        yield models.load_best_model(candidates.model_file(candidates.receipt(path.stem)))
 
 
 def write_tables(scores: dict, predicted: np.ndarray, labels: np.ndarray) -> None:

@@ -1,10 +1,9 @@
 """Get the four IDX files of Fashion-MNIST from the first source that has them, verified."""
 
 import argparse
-import sys
 from pathlib import Path
 
-from fashion_mnist import console, params, sources
+from fashion_mnist import console, inputs, sources
 
 RAW = Path("data/raw")
 
@@ -14,8 +13,8 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.fetch"
     ).parse_args()
-    wanted = params.load().fetch
-    sources.fetch(wanted.sources, wanted.files, RAW, console.say, progress=sys.stderr.isatty())
+    with inputs.held(lambda config: config.fetch) as wanted:
+        sources.fetch(wanted.sources, wanted.files, RAW, console.say)
     console.say(f"wrote {', '.join(wanted.files)} to {RAW}")
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion_mnist import console, dataset, duplicates, idx, params, records
+from fashion_mnist import console, dataset, duplicates, idx, inputs, records
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
@@ -35,20 +35,20 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.preprocess"
     ).parse_args()
-    drop_test_duplicates = params.load().preprocess.drop_test_duplicates
-    train_images, train_labels = read("train")
-    test_images, test_labels = read("t10k")
-    shared = duplicates.also_in(train_images, test_images)
-    counts = {
-        "train": summary(train_images, train_labels),
-        "test": summary(test_images, test_labels),
-        "train_images_in_test": int(shared.sum()),
-    }
-    if drop_test_duplicates:
-        train_images, train_labels = train_images[~shared], train_labels[~shared]
-    dataset.write(PROCESSED / "train.npz", train_images, train_labels)
-    dataset.write(PROCESSED / "test.npz", test_images, test_labels)
-    records.write_json(METRICS, counts)
+    with inputs.held(lambda config: config.preprocess) as wanted:
+        train_images, train_labels = read("train")
+        test_images, test_labels = read("t10k")
+        shared = duplicates.also_in(train_images, test_images)
+        counts = {
+            "train": summary(train_images, train_labels),
+            "test": summary(test_images, test_labels),
+            "train_images_in_test": int(shared.sum()),
+        }
+        if wanted.drop_test_duplicates:
+            train_images, train_labels = train_images[~shared], train_labels[~shared]
+        dataset.write(PROCESSED / "train.npz", train_images, train_labels)
+        dataset.write(PROCESSED / "test.npz", test_images, test_labels)
+        records.write_json(METRICS, counts)
     console.say(
         f"wrote {PROCESSED}/train.npz ({len(train_images):,} images), "
         f"{PROCESSED}/test.npz ({len(test_images):,} images) and {METRICS}"

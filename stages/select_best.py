@@ -4,10 +4,8 @@ import argparse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from fashion_mnist import console, files, params, records, results
-from fashion_mnist.errors import InputError
+from fashion_mnist import candidates, console, files, inputs, records, results
 
-CANDIDATES = Path("models/candidates")
 HISTORY = Path("plots/history")
 TRAINING = Path("plots/training.csv")
 BEST = Path("models/best_model.h5")
@@ -21,13 +19,14 @@ def rank(candidate: tuple[str, dict]) -> tuple[float, float, int]:
 
 
 def forget_all_but(names: Sequence[str]) -> None:
-    """Remove what splits have left that params.yaml no longer names.
+    """Remove what splits have left that params.yaml no longer names, and a DVC that was killed.
 
     DVC takes whole folders for what this stage depends on, and would otherwise find
     something else here than in a fresh clone.
     """
-    for path in (*CANDIDATES.glob("model-*.json"), *HISTORY.glob("model-*.csv")):
-        if path.stem not in names:
+    known = {f"{name}.json" for name in names} | {f"{name}.csv" for name in ("baseline", *names)}
+    for path in (*candidates.RECEIPTS.iterdir(), *HISTORY.iterdir()):
+        if path.name not in known:
             path.unlink()
 
 
@@ -50,15 +49,16 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.select_best"
     ).parse_args()
-    names = results.candidates(params.load().train.splits)
+    with inputs.held(lambda config: config.train.splits) as splits:
+        select(candidates.names(splits))
+
+
+def select(names: Sequence[str]) -> None:
+    """Choose among the models of these names."""
     forget_all_but(names)
-    receipts = {name: records.read_json(CANDIDATES / f"{name}.json") for name in names}
+    receipts = {name: candidates.receipt(name) for name in names}
     best, receipt = min(receipts.items(), key=rank)
-    if files.sha256(receipt["model"]) != receipt["sha256"]:
-        raise InputError(
-            f"{receipt['model']} is not the file that was scored: `dvc repro` trains or restores it"
-        )
-    files.write(BEST, Path(receipt["model"]).read_bytes())
+    files.write(BEST, candidates.model_file(receipt).read_bytes())
     records.write_json(
         SELECTION, {"best": best, "loss": receipt["loss"], "accuracy": receipt["accuracy"]}
     )

@@ -4,11 +4,12 @@ import argparse
 import re
 from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 
-from fashion_mnist import console, dataset, files, params, records
+from fashion_mnist import candidates, console, dataset, inputs, params, records
+from fashion_mnist.checkpoints import Checkpoint
 
 TRAIN = Path("data/processed/train.npz")
+CHECKPOINTS = Path("models/checkpoints")
 
 
 def model_name(text: str) -> str:
@@ -25,64 +26,38 @@ def main() -> None:
     )
     parser.add_argument("name", type=model_name, help="baseline, model-1, model-2, ...")
     name = parser.parse_args().name
-    config = params.load()
-    chosen = config.baseline if name == "baseline" else config.train
-    recipe = config.recipes[chosen.recipe]
 
+    def wanted(config: params.Params) -> tuple[params.Task, params.Split]:
+        chosen = config.baseline if name == "baseline" else config.train
+        return config.task(chosen, config.train.seed), config.split
+
+    with inputs.held(wanted) as (task, split):
+        train(name, task, split)
+
+
+def train(name: str, task: params.Task, split: params.Split) -> None:
+    """Train the model and write all that the stage gives."""
     # Only now: they take seconds to load, and params.yaml is known to be good.
-    from fashion_mnist import architectures, engine, models, recipes, splits, training
+    from fashion_mnist import engine, models, splits, trainer
+    from fashion_mnist.training import Epoch, Examples
 
-    engine.make_reproducible(config.train.seed, config.train.threads)
-    model = architectures.build(chosen.architecture, config.architectures[chosen.architecture])
-    # Their mistakes are told before any data is read.
-    recipes.optimizer(chosen.recipe, recipe, steps=1)
-    recipes.augmentation(chosen.recipe, recipe)
-
+    model = trainer.build(task)
     images, labels = dataset.read(TRAIN)
     number = 1 if name == "baseline" else int(name.removeprefix("model-"))
-    train, validation = (
-        training.Examples(images[indices], labels[indices])
-        for indices in splits.split(labels, number, **config.split.model_dump())
+    training_set, validation_set = (
+        Examples(images[indices], labels[indices])
+        for indices in splits.split(labels, number, **split.model_dump())
     )
     del images
-    console.say(
-        f"{name}: architecture {chosen.architecture}, {architectures.describe(model)}, "
-        f"{model.count_params():,} parameters, "
-        f"{architectures.multiply_adds(model):,} multiply-adds an image"
-    )
-    console.say(
-        f"{name}: {len(train):,} training images, {len(validation):,} validation images, "
-        f"recipe {chosen.recipe}: {recipes.describe(recipe)}"
-    )
 
     history = Path(f"plots/history/{name}.csv")
-    rows: list[dict] = []
-    batches = training.batches(train, recipe)
-    with console.progress(batches, f"{name} epoch 1/{recipe.epochs}", "batch") as bar:
-        started = monotonic()
 
-        def on_epoch(epoch: training.Epoch) -> None:
-            nonlocal started
-            rows.append(asdict(epoch))
-            records.write_csv(history, rows)
-            console.say(f"{epoch.line(recipe.epochs)}  {monotonic() - started:.1f} s")
-            started = monotonic()
-            bar.reset()
-            bar.set_description(f"{name} epoch {epoch.epoch + 1}/{recipe.epochs}")
+    def write_history(epochs: list[Epoch]) -> None:
+        records.write_csv(history, map(asdict, epochs))
 
-        def on_batches(done: int) -> None:
-            bar.update(done - bar.n)
-
-        kept = training.fit(
-            model,
-            chosen.recipe,
-            recipe,
-            train,
-            validation,
-            config.train.seed,
-            on_epoch,
-            on_batches,
-        )
+    key = inputs.fingerprint((name, task, split), TRAIN, engine.keras.backend.backend())
+    checkpoint = Checkpoint(CHECKPOINTS / name, key)
+    kept = trainer.train(name, task, model, training_set, validation_set, checkpoint, write_history)
 
     saved = Path(f"models/{name}.h5")
     models.save(model, saved)
@@ -95,12 +70,8 @@ def main() -> None:
     }
     records.write_json(metrics, scores)
     if name != "baseline":
-        receipt = {
-            "model": saved.as_posix(),
-            "sha256": files.sha256(saved),
-            **scores["validation"],
-        }
-        records.write_json(f"models/candidates/{name}.json", receipt)
+        candidates.write_receipt(name, saved, scores["validation"])
+    checkpoint.remove()
     console.say(f"wrote {saved}, {metrics} and {history}")
 
 

@@ -37,14 +37,19 @@ def tiny_set(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return images, labels
 
 
-@pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with four IDX files, as a mirror of the data set would have them."""
-    folder = tmp_path_factory.mktemp("tiny-data")
+def write_tiny_data(folder: Path) -> None:
+    """Four IDX files, as a mirror of the data set would have them."""
     for prefix, count, seed in (("train", 400, 1), ("t10k", 100, 2)):
         images, labels = tiny_set(count, seed)
         idx.write(folder / f"{prefix}-images-idx3-ubyte", images)
         idx.write(folder / f"{prefix}-labels-idx1-ubyte", labels)
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory that holds such files."""
+    folder = tmp_path_factory.mktemp("tiny-data")
+    write_tiny_data(folder)
     return folder
 
 
@@ -87,31 +92,40 @@ class Workspace:
             section[last] = value
         (self.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def files(self) -> dict[str, bytes]:
+        """Every file here, by its path, but those of git, of DVC's own and of Python's own."""
+        return {
+            path.relative_to(self.path).as_posix(): path.read_bytes()
+            for path in sorted(self.path.rglob("*"))
+            if path.is_file() and not {".git", ".dvc", "__pycache__"} & set(path.parts)
+        }
+
     def copy(self, path: Path) -> "Workspace":
         shutil.copytree(self.path, path, symlinks=True)
         return Workspace(path)
 
 
-@pytest.fixture(scope="session")
-def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Workspace:
-    """The project as cloned, with a small data set and a small network; nothing has run."""
-    workspace = Workspace(tmp_path_factory.mktemp("fresh") / "project")
+def new_workspace(path: Path, data: Path) -> Workspace:
+    """The project as cloned, with the data set in `data` and a small network; nothing has run."""
+    workspace = Workspace(path)
     workspace.path.mkdir()
     for name in ("stages", "fashion_mnist", ".dvc/plots"):
         shutil.copytree(
             ROOT / name, workspace.path / name, ignore=shutil.ignore_patterns("__pycache__")
         )
-    for name in ("dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config"):
+    ignored = (f"{folder}.gitignore" for folder in ("", "data/raw/", "data/processed/", "models/"))
+    for name in ("dvc.yaml", "params.yaml", *ignored, ".dvcignore", ".dvc/config"):
+        (workspace.path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, workspace.path / name)
     files = {
         path.name: {
             "bytes": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
-        for path in sorted(tiny_data.iterdir())
+        for path in sorted(data.iterdir())
     }
     workspace.set_params(
-        fetch__sources=[str(tiny_data)],
+        fetch__sources=[str(data)],
         fetch__files=files,
         architectures={"tiny": TINY_NETWORK, "unused": copy.deepcopy(TINY_NETWORK)},
         recipes={"quick": TINY_RECIPE, "unused": copy.deepcopy(TINY_RECIPE)},
@@ -120,6 +134,7 @@ def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -
         train__splits=[1, 2],
         baseline__architecture="tiny",
         baseline__recipe="quick",
+        comparison={},
     )
     for command in (
         ("git", "init", "-q"),
@@ -131,6 +146,12 @@ def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -
         done = workspace.run(*command)
         assert done.returncode == 0, done.stderr
     return workspace
+
+
+@pytest.fixture(scope="session")
+def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Workspace:
+    """Nothing has run here. Copy it before running anything."""
+    return new_workspace(tmp_path_factory.mktemp("fresh") / "project", tiny_data)
 
 
 @pytest.fixture(scope="session")

@@ -85,3 +85,57 @@ def test_a_network_gives_probabilities_of_ten_classes():
 def test_names_of_layers_do_not_depend_on_what_was_built_before():
     one, two = (architectures.build("x", [("Flatten", {}), SOFTMAX]) for _ in range(2))
     assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
+
+
+CONVOLUTION = ("Conv2D", {"filters": 4, "kernel_size": 3, "padding": "same"})
+ENDING = [("Flatten", {}), SOFTMAX]
+
+
+def residual(layers: list, shortcut: list) -> tuple[str, dict]:
+    return "Residual", {"layers": layers, "shortcut": shortcut}
+
+
+def test_a_residual_block_adds_what_went_into_it():
+    block = residual([("Rescaling", {"scale": 2.0})], [])
+    model = architectures.build("x", [block, *ENDING])
+    (add,) = (layer for layer in model.layers if layer.name == "add_1")
+    images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
+    inner = architectures.keras.Model(model.input, add.output)
+    np.testing.assert_allclose(inner.predict(images, verbose=0), 3 * images, rtol=1e-6)
+
+
+def test_repeated_layers_have_weights_of_their_own():
+    model = architectures.build("x", [("Repeat", {"times": 3, "layers": [CONVOLUTION]}), *ENDING])
+    convolutions = [layer for layer in model.layers if layer.name.startswith("conv2d")]
+    assert [layer.name for layer in convolutions] == ["conv2d_1", "conv2d_2", "conv2d_3"]
+    counted = 28 * 28 * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 28 * 28 * 4 * 10
+    assert architectures.multiply_adds(model) == counted
+
+
+def test_a_shortcut_may_project():
+    project = ("Conv2D", {"filters": 4, "kernel_size": 1})
+    model = architectures.build("x", [residual([CONVOLUTION], [project]), *ENDING])
+    assert architectures.multiply_adds(model) == 28 * 28 * (9 * 4 + 4) + 28 * 28 * 4 * 10
+
+
+def test_two_ways_of_different_shapes_are_told():
+    with pytest.raises(InputError) as error:
+        architectures.build("x", [residual([CONVOLUTION, ("MaxPooling2D", {})], [CONVOLUTION])])
+    assert str(error.value) == (
+        "architectures.x[0].Residual: layers give (14, 14, 4) and shortcut (28, 28, 4), "
+        "which must be the same to be added"
+    )
+
+
+def test_a_mistake_within_blocks_is_named_by_its_place():
+    wrong = ("Repeat", {"times": 2, "layers": [residual([("Dropout", {"rate": 2})], [])]})
+    where = r"architectures.x\[0\].Repeat\[0\].Residual.layers\[0\].Dropout: "
+    with pytest.raises(InputError, match=where):
+        architectures.build("x", [wrong])
+
+
+def test_blocks_are_described_in_short():
+    layers = [("Repeat", {"times": 3, "layers": [residual([CONVOLUTION, ("ReLU", {})], [])]})]
+    assert architectures.describe([*layers, *ENDING]) == (
+        "3 x ((Conv2D > ReLU) + (identity)) > Flatten > Dense"
+    )

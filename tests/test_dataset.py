@@ -1,6 +1,9 @@
 """The npz files between the stages, duplicates, and the small files that git compares."""
 
+import io
 import json
+import tracemalloc
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +68,59 @@ def test_pickles_are_not_loaded(tmp_path: Path):
         dataset.read(tmp_path / "a.npz")
 
 
+def stored(images: bytes, labels: np.ndarray = LABELS, **how: int) -> bytes:
+    """An npz file whose array of images is these bytes."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w", **how) as archive:
+        archive.writestr("images.npy", images)
+        with archive.open("labels.npy", "w") as member:
+            np.save(member, labels)
+    return file.getvalue()
+
+
+def npy(shape: tuple[int, ...], data: bytes = b"", descr: str = "|u1") -> bytes:
+    """An array's file that declares `shape`, whatever it holds."""
+    file = io.BytesIO()
+    header = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.getvalue() + data
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (stored(npy((2**40, 28, 28))), "is not what 0 bytes hold"),
+        (stored(npy((0, 2**80, 28))), "is damaged"),
+        (stored(npy((-1, -784), bytes(784))), "is damaged"),
+        (stored(npy((20,), bytes(160), "|O"), np.zeros(20)), "is not what 160 bytes hold"),
+        (
+            stored(bytes(2**20), compression=zipfile.ZIP_DEFLATED),
+            "images.npy is not stored as it is",
+        ),
+    ],
+)
+def test_no_file_makes_the_reader_allocate_more_than_its_own_size(
+    tmp_path: Path, content: bytes, message: str
+):
+    (tmp_path / "a.npz").write_bytes(content)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=message):
+        dataset.read(tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < len(content) + 2**18
+
+
+def test_arrays_are_read_without_a_second_copy(tmp_path: Path):
+    images, labels = tiny_set(10_000, seed=0)
+    dataset.write(tmp_path / "a.npz", images, labels)
+    tracemalloc.start()
+    dataset.read(tmp_path / "a.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.1 * images.nbytes
+
+
 def test_copies_are_counted_within_and_across_sets():
     twice = np.concatenate([IMAGES, IMAGES[:3]])
     assert duplicates.repeated(twice) == 3
@@ -85,8 +141,32 @@ def test_a_table_comes_back_as_it_was_written(tmp_path: Path):
     assert records.read_csv(tmp_path / "t.csv", texts=("class",)) == rows
 
 
-@pytest.mark.parametrize("content", ["epoch,loss\n1\n", "epoch,loss\n1,x\n", "epoch\n1,2\n"])
-def test_a_damaged_table_is_told_so(tmp_path: Path, content: str):
-    (tmp_path / "t.csv").write_text(content)
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"epoch,loss\n1\n",
+        b"epoch,loss\n1,x\n",
+        b"epoch\n1,2\n",
+        b"epoch,model\n1\n",
+        b"epoch\n\xff\n",
+        b'epoch\n"1',
+    ],
+)
+def test_a_damaged_table_is_told_so(tmp_path: Path, content: bytes):
+    (tmp_path / "t.csv").write_bytes(content)
     with pytest.raises(InputError, match="is damaged"):
-        records.read_csv(tmp_path / "t.csv")
+        records.read_csv(tmp_path / "t.csv", texts=("model",))
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff", b"[" * 50_000, b"9" * 5000])
+def test_damaged_metrics_are_told_so(tmp_path: Path, content: bytes):
+    (tmp_path / "m.json").write_bytes(content)
+    with pytest.raises(InputError, match="is not JSON"):
+        records.read_json(tmp_path / "m.json")
+
+
+def test_a_record_that_no_stage_wrote_is_not_read_whole(tmp_path: Path):
+    (tmp_path / "m").write_bytes(bytes(records.LARGEST + 1))
+    for read in (records.read_json, records.read_csv):
+        with pytest.raises(InputError, match="larger than 16 MiB"):
+            read(tmp_path / "m")

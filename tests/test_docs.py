@@ -13,7 +13,7 @@ from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Workspace
 
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 # These install, test or measure for minutes: that make knows them has to do.
-LONG = ("make test", "make lint", "make bench", "make bench-full")
+LONG = tuple(f"make {name}" for name in ("test", "lint", "bench", "bench-full", "crash", "fuzz"))
 
 
 def blocks(page: str, language: str) -> list[str]:

@@ -39,6 +39,10 @@ def test_the_header_is_the_formats(file: Path):
         (lambda b: b[:2] + b"\x0d" + b[3:], "must hold uint8 (type 0x08), not type 0x0d"),
         (lambda b: b[:3] + b"\x01" + b[4:], "must have 3 dimensions, not 1"),
         (lambda b: b[:4] + b"\xff" * 12 + b[16:], "must be 79,228,162"),
+        (
+            lambda b: b[:4] + b"\xff" * 4 + bytes(8),
+            "is empty: its header declares (4294967295, 0, 0)",
+        ),
         (lambda b: b"<html>" + b, "is not an IDX file"),
     ],
 )

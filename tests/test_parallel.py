@@ -1,13 +1,14 @@
 """Runs a small pipeline with the real DVC, on this process's machine and on a real cluster."""
 
 import io
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -18,14 +19,15 @@ from zc.lockfile import LockFile
 
 from fashion_mnist import dag, parallel
 from fashion_mnist.errors import InputError
+from tests.processes import PATIENCE, alive, until
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals and process groups")
 
 ROOT = Path(__file__).parents[1]
-PATIENCE = 30
 
 # Writes what it reads, and a line into log.txt as it starts and as it ends. The file
-# control/NAME, which DVC does not know of, makes it fail, or wait until the file is gone.
+# control/NAME, which DVC does not know of, makes it fail, or end
+# by a signal, or wait until the file is gone.
 STEP = """
 import os, signal, sys, time
 from pathlib import Path
@@ -47,6 +49,8 @@ while order in ("hold", "stubborn") and control.exists():
 if order == "fail":
     print("what went wrong")
     sys.exit(3)
+if order.startswith("SIG"):
+    os.kill(os.getpid(), getattr(signal, order))
 Path(out).write_text("".join(Path(i).read_text() for i in ins) + name + "\\n")
 log("end")
 """
@@ -150,21 +154,6 @@ class Pipeline(NamedTuple):
         """The running process of a step."""
         *_, number = (number for step, what, number in self.log() if step == name)
         return psutil.Process(number)
-
-
-def until(holds: Callable[[], object], what: str = "") -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not holds():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.05)
-
-
-def alive(process: psutil.Process) -> bool:
-    """Not for one that has ended and that nobody has asked for its exit code."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def in_order(log: list[tuple[str, str, int]]) -> bool:
@@ -332,8 +321,34 @@ def test_a_failure_stops_only_what_needs_it(done: Pipeline) -> None:
     assert report.startswith("train@2; its last lines:\n")
     assert "what went wrong\nERROR: failed to reproduce 'train@2'" in report
     assert "not run: select\n2 of 4 stages done" in report
+    assert "memory" not in report
     assert {name for name, what, _ in done.log() if what == "end"} == {"train-1", "train-3"}
     assert done.plan() == {"train@2": set(), "select": {"train@2"}}
+
+
+@pytest.mark.parametrize(
+    ("how", "shell"),
+    [
+        ("SIGKILL", ""),
+        ("SIGABRT", ""),
+        ("SIGSEGV", " || exit $?"),  # then the shell cannot become the step, and tells of it
+    ],
+)
+def test_a_stage_that_the_system_ends_is_said_to_be_short_of_memory(
+    done: Pipeline, how: str, shell: str
+) -> None:
+    done.edit("dvc.yaml", "model-2.txt model-3.txt\n", f"model-2.txt model-3.txt{shell}\n")
+    held = done.order("select", how)
+    done.edit("params.yaml", "select: 1", "select: 2")
+    ended = done.run()
+    assert ended.returncode == 1
+    assert ended.stderr == ""
+    assert (
+        "\nthe operating system ended it, probably for want of memory: "
+        "lower --jobs or the batch size and run it again\n0 of 1 stages done"
+    ) in ended.stdout
+    held.unlink()
+    assert done.run().returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -421,6 +436,103 @@ def test_a_second_run_is_refused(done: Pipeline) -> None:
         f"error: another run is under way in this workspace (process {os.getpid()}): "
         "wait for it or stop it\n"
     )
+
+
+def test_dvc_beside_a_run_refuses_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:
+    held = fresh.order("train-1", "hold")
+    with fresh.running("--jobs", "1") as process:
+        until(lambda: "train-1" in fresh.started(), "the stage")
+        beside = call(fresh.folder, sys.executable, "-m", "dvc", "repro")
+        held.unlink()
+        output = process.communicate(timeout=PATIENCE)[0]
+    assert beside.returncode != 0
+    assert "is busy, it is being blocked by" in beside.stderr
+    assert process.returncode == 0, output
+    assert fresh.lock() == serial
+    assert sorted(fresh.started()) == ["fetch", "select", "train-1", "train-2", "train-3"]
+
+
+def test_a_run_beside_dvc_refuses_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:
+    held = fresh.order("train-1", "hold")
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", "repro", "-q"], cwd=fresh.folder, env=ENVIRONMENT
+    ) as process:
+        until(lambda: "train-1" in fresh.started(), "the stage")
+        beside = fresh.run("train@1")
+        held.unlink()
+        assert process.wait(PATIENCE) == 0
+    assert beside.returncode == 1
+    assert "is busy, it is being blocked by" in beside.stderr
+    assert len(beside.stderr.splitlines()) == 1
+    assert fresh.lock() == serial
+    assert sorted(fresh.started()) == ["fetch", "select", "train-1", "train-2", "train-3"]
+
+
+@pytest.mark.parametrize("length", [0, 200, -1])
+def test_a_dvc_lock_that_was_cut_off_is_made_again(
+    done: Pipeline, serial: bytes, length: int
+) -> None:
+    (done.folder / "dvc.lock").write_bytes(serial[:length])
+    ended = done.run()
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "dvc.lock is damaged: it is now " in ended.stdout
+    assert (done.folder / ".dvc/tmp/dvc.lock").read_bytes() == serial[:length]
+    assert done.lock() == serial
+    assert done.started() == []
+
+
+def test_a_lock_of_another_pipeline_that_was_cut_off_is_made_again(done: Pipeline) -> None:
+    other = done.folder / "other"
+    other.mkdir()
+    (other / "dvc.yaml").write_text(
+        "stages: {copy: {cmd: python ../step.py copy copy.txt, outs: [copy.txt]}}"
+    )
+    assert done.run("other/dvc.yaml").returncode == 0
+    whole = (other / "dvc.lock").read_bytes()
+    (other / "dvc.lock").write_bytes(whole[:50])
+    ended = done.run()
+    assert ended.returncode == 0, ended.stderr
+    assert f"{Path('other', 'dvc.lock')} is damaged: it is now " in ended.stdout
+    assert done.run("other/dvc.yaml").returncode == 0
+    assert (other / "dvc.lock").read_bytes() == whole
+
+
+def test_a_run_keeps_the_order_that_another_pipeline_still_needs(done: Pipeline) -> None:
+    note = done.folder / ".dvc/tmp/lock-order.json"
+    noted = {str(done.folder / "other/dvc.lock"): ["row@b", "row@a"]}
+    note.write_text(json.dumps(noted))
+    assert done.run().returncode == 0
+    assert json.loads(note.read_text()) == noted
+
+
+def test_an_edit_between_two_stages_is_told(fresh: Pipeline) -> None:
+    held = fresh.order("train-3", "hold")
+    with fresh.running() as process:
+        until(lambda: ("train-1", "end") in {step[:2] for step in fresh.log()}, "the first")
+        fresh.edit("params.yaml", "fetch: 1", "fetch: 2")
+        held.unlink()
+        output = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 1, output
+    assert "was edited in the meantime, which makes fetch, train@1, train@2, train@3" in output
+    assert fresh.run().returncode == 0
+    assert fresh.run().stdout.startswith("nothing to do")
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, "failed"])
+def test_a_run_that_is_gone_on_with_leaves_the_order_of_a_single_one(
+    fresh: Pipeline, serial: bytes, how: signal.Signals | str
+) -> None:
+    control = fresh.order("train-1", "fail" if how == "failed" else "hold")
+    with fresh.running("--jobs", "2") as process:
+        until(lambda: (fresh.folder / "dvc.lock").exists(), "the first stage")
+        until(lambda: b"train@2:" in fresh.lock() and b"train@3:" in fresh.lock(), "the others")
+        if how != "failed":
+            process.send_signal(how)
+        assert process.wait(PATIENCE) != 0
+    assert b"train@1:" not in fresh.lock()
+    control.unlink()
+    assert fresh.run().returncode == 0
+    assert fresh.lock() == serial
 
 
 def test_bad_input_is_one_sentence(done: Pipeline) -> None:

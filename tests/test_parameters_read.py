@@ -39,6 +39,8 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._value, name)
+        if getattr(value, "__module__", None) == params.__name__:  # a method of the schema's own
+            return value.__func__.__get__(self)
         if callable(value):  # of the section as a whole
             self._read.add(self._path)
             return value
@@ -46,6 +48,12 @@ class Recorder:
 
     def __getitem__(self, name: str) -> Any:
         return self._get(name, self._value[name])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Recorder) and self._value == other._value
+
+    def __hash__(self) -> int:
+        return hash(self._path)
 
     def __iter__(self) -> Any:
         self._read.add(self._path)

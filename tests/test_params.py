@@ -49,6 +49,11 @@ def test_the_projects_own_file_is_good():
             "recipes.original.optimizer: no optimizer is named 'Adm'; did you mean Adam?",
         ),
         ("recipes.original.schedule", "onecycle", "recipes.original.schedule: must be 'constant'"),
+        (
+            "recipes.one-cycle.warmup",
+            0.1,
+            "recipes.one-cycle: warmup: goes with schedule: cosine, not with one-cycle",
+        ),
         ("train.architecture", "improvd", "train.architecture: no architecture is named 'improvd'"),
         ("baseline.recipe", "x", "baseline.recipe: no recipe is named 'x'; known are"),
         (
@@ -59,6 +64,22 @@ def test_the_projects_own_file_is_good():
         ("architectures.improved.0", {"Conv2D": 3}, "architectures.improved[0]: Conv2D must be"),
         ("architectures.improved.1", {"Lambda": {}}, "architectures.improved[1]: no layer is"),
         ("architectures.improved", [], "architectures.improved: "),
+        (
+            "architectures.improved.0",
+            {"Repeat": {"times": 2, "layers": [{"Residual": {"layers": ["Relu"]}}]}},
+            "architectures.improved[0]: Repeat.layers[0]: Residual.layers[0]: no layer is named "
+            "'Relu'; did you mean ReLU?",
+        ),
+        (
+            "architectures.improved.0",
+            {"Repeat": {"time": 2, "layers": ["ReLU"]}},
+            "architectures.improved[0]: Repeat.time: no such key; did you mean times?",
+        ),
+        (
+            "architectures.improved.0",
+            {"Repeat": {"times": 99, "layers": [{"Repeat": {"times": 99, "layers": ["ReLU"]}}]}},
+            "architectures.improved: 9,810 layers are more than the 2,000 that may be",
+        ),
         ("split.strategy", "strat", "split.strategy: must be 'stratified', 'shuffled' or 'nested'"),
         ("split.validation_fraction", 1.5, "split.validation_fraction: must be less than 1"),
         ("train.splits", [1, 1], "train: splits: each split may be named once"),
@@ -88,3 +109,45 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path):
 def test_a_layer_without_arguments_needs_no_braces():
     layers = params.load(ROOT / "params.yaml").architectures["improved"]
     assert layers[6] == ("Flatten", {})
+
+
+BOMB = "a: &a [x]\n" + "".join(
+    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
+    for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+)
+MERGED = BOMB.replace("[", "{<<: [").replace("]", "]}").replace("{<<: [x]}", "{x: 1}")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BOMB, r"with what its aliases \(\*\) repeat, it has over 20,000 values"),
+        (MERGED, "it has over 20,000 values"),
+        ("a: &a [*a]", "it has over 20,000 values"),
+        ("[" * 9000, "nested too deeply"),
+        ("# " + "x" * 70_000, "larger than 64 KiB"),
+        ("a: 0x" + "f" * 4000, "a value is longer than 1,000 characters"),
+        ("a: 2001-99-99", "month must be in 1..12"),
+        ("a: !!bool x", "a value is not of its type"),
+        ("a: !!timestamp x", "a value is not of its type"),
+        ("a: !!python/object/apply:os.abort []", "is not YAML: could not determine a constructor"),
+        ('a: "\\ud800"', "surrogates not allowed"),
+        ('"a\\nb": 1', "a b: no such key"),
+    ],
+)
+def test_what_would_fill_the_memory_or_raise_anything_else_is_refused(
+    tmp_path: Path, text: str, message: str
+):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(InputError, match=message) as error:
+        params.load(tmp_path / "params.yaml")
+    assert "\n" not in str(error.value)
+
+
+def test_an_alias_is_as_good_as_what_it_stands_for(tmp_path: Path):
+    text = (ROOT / "params.yaml").read_text()
+    text = text.replace("  improved:\n", "  again: &network [Flatten]\n  improved:\n")
+    text = text.replace("recipes:\n", "  more: *network\n\nrecipes:\n", 1)
+    (tmp_path / "params.yaml").write_text(text)
+    architectures = params.load(tmp_path / "params.yaml").architectures
+    assert architectures["more"] == architectures["again"]

@@ -68,6 +68,9 @@ def test_history_and_metrics_have_the_documented_columns_and_keys(finished_works
     scores = json.loads((finished_workspace.path / "metrics/test.json").read_text())
     assert scores["accuracy_low"] < scores["accuracy"] < scores["accuracy_high"]
     assert len(scores["classes"]) == 10
+    in_short = {"loss", "accuracy", "accuracy_low", "accuracy_high"}
+    assert set(scores["mirrored"]) == set(scores["ensemble"]) == in_short
+    assert len({scores["loss"], scores["mirrored"]["loss"], scores["ensemble"]["loss"]}) == 3
 
 
 @pytest.mark.parametrize(
@@ -130,6 +133,8 @@ def test_a_split_taken_away_leaves_no_trace_and_comes_back_without_training(
     histories = {path.stem for path in (workspace.path / "plots/history").iterdir()}
     assert histories == {"baseline", "model-1"}
     assert "model-2" not in (workspace.path / "plots/training.csv").read_text()
+    scores = json.loads((workspace.path / "metrics/test.json").read_text())
+    assert scores["ensemble"]["loss"] == scores["loss"], "all candidates are now the best one"
     assert workspace.repro() == []
     workspace.set_params(train__splits=[1, 2])
     assert workspace.repro() == ["select_best", "evaluate"]
@@ -184,7 +189,10 @@ def test_every_plot_is_drawn_and_no_other(finished_workspace: Workspace, tmp_pat
 
 
 def definition() -> dict:
-    return yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+    stages = {}
+    for name in ("dvc.yaml", "comparison/dvc.yaml"):
+        stages |= yaml.safe_load((ROOT / name).read_text())["stages"]
+    return {name: stage.get("do", stage) for name, stage in stages.items()}
 
 
 @pytest.mark.parametrize("name", definition())

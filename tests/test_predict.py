@@ -98,6 +98,7 @@ FORMS = {
     "turned right": (turned(LIGHT, 6, "jpeg"), True),
     "turned left": (turned(LIGHT, 8, "png"), True),
     "turned and mirrored": (turned(LIGHT, 5, "webp"), True),
+    "progressive": (encoded(LIGHT, "jpeg", progressive=True), True),
     "turned in TIFF": (turned(LIGHT, 6, "tiff"), True),
     "grainy": (encoded(noisy(LIGHT), "jpeg"), True),
 }
@@ -161,6 +162,13 @@ def bomb(width: int, height: int) -> bytes:
     )
 
 
+def gone_over(times: int) -> bytes:
+    """A progressive JPEG whose last scan is repeated."""
+    data = encoded(LIGHT, "jpeg", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * times + data[-2:]
+
+
 JPEG = encoded(LIGHT, "jpeg")
 TIFF = encoded(LIGHT, "tiff", compression="tiff_adobe_deflate")
 BAD = {
@@ -171,6 +179,7 @@ BAD = {
     "a large picture": (bomb(7100, 7100), "has more than 50,000,000 pixels: refused"),
     "an enormous picture": (bomb(10_000, 10_000), "has more than 50,000,000 pixels: refused"),
     "a bomb": (bomb(100_000, 100_000), "has more than 50,000,000 pixels: refused"),
+    "a picture that takes forever": (gone_over(1000), "is a JPEG of more than 100 scans: refused"),
     "half a PNG": (encoded(LIGHT)[:600], "is damaged: image file is truncated"),
     "half a JPEG": (JPEG[: len(JPEG) // 2], "is damaged: image file is truncated"),
     "half a WebP": (encoded(LIGHT, "webp")[:300], "is damaged"),

@@ -1,5 +1,6 @@
 """What a user meets at the command line: help, and one sentence for each mistake."""
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 
 from fashion_mnist import dataset
 from fashion_mnist.engine import keras
-from tests.conftest import Workspace
+from tests.conftest import TINY_RECIPE, Workspace
 
 STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate", "predict")
 TOOLS = ("params", "parallel", "results", "page", "report")
@@ -78,6 +79,37 @@ def test_a_log_holds_lines_only(workspace: Workspace):
     assert done.stderr == ""
     assert not any(character in done.stdout for character in "\r\x1b\b")
     assert [line[:9] for line in done.stdout.splitlines()[2:4]] == ["epoch 1/2", "epoch 2/2"]
+
+
+TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}  # for JAX's eyes
+
+
+@pytest.mark.parametrize(
+    ("backend", "environment"),
+    [("tensorflow", {}), ("jax", {}), ("jax", TWO_DEVICES), ("torch", {})],
+    ids=["tensorflow", "jax", "jax on two devices", "torch"],
+)
+def test_every_backend_of_keras_trains_a_model_that_every_other_reads(
+    workspace: Workspace, backend: str, environment: dict[str, str]
+):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    environment = environment | {"KERAS_BACKEND": backend}
+    done = workspace.run("python", "-m", "stages.train", "model-1", **environment)
+    assert done.returncode == 0, done.stderr
+    done = workspace.run("python", "-m", "stages.evaluate", "--model", "models/model-1.h5")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_batch_that_cannot_be_shared_among_devices_is_refused(workspace: Workspace):
+    if find_spec("jax") is None:
+        pytest.skip("jax is not installed")
+    workspace.set_params(recipes__quick=TINY_RECIPE | {"batch_size": 33})
+    environment = TWO_DEVICES | {"KERAS_BACKEND": "jax"}
+    done = workspace.run("python", "-m", "stages.train", "model-1", **environment)
+    assert done.returncode == 1
+    *_, line = done.stderr.splitlines()
+    assert "recipes.quick.batch_size must be a multiple of 2, the number of devices" in line
 
 
 def test_the_results_table_shows_this_run_beside_the_original(workspace: Workspace):

@@ -1,9 +1,14 @@
 """Training, on a network and a data set so small that an epoch takes no time."""
 
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from fashion_mnist import architectures, engine, models, recipes, training
+from fashion_mnist import accelerators, architectures, engine, models, recipes, training
+from fashion_mnist.checkpoints import Checkpoint
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Recipe
 from tests.conftest import TINY_NETWORK, TINY_RECIPE, tiny_set
@@ -15,13 +20,25 @@ TRAINING = training.Examples(*tiny_set(200, seed=1))
 VALIDATION = training.Examples(*tiny_set(50, seed=2))
 
 
-def train(**changes: object) -> tuple[list[training.Epoch], training.Epoch, np.ndarray]:
+def train(
+    checkpoint: Checkpoint | None = None,
+    on_epoch: Callable[[list[training.Epoch]], None] = lambda _: None,
+    validation: training.Examples | None = VALIDATION,
+    **changes: object,
+) -> tuple[list[training.Epoch], training.Epoch, np.ndarray]:
     """Every epoch, the one that was kept, and the validation probabilities of the model."""
     engine.keras.utils.set_random_seed(1)
     model = architectures.build("tiny", LAYERS)
     recipe = Recipe.model_validate(TINY_RECIPE | changes)
     history: list[training.Epoch] = []
-    kept = training.fit(model, "r", recipe, TRAINING, VALIDATION, 1, history.append)
+
+    def note(epochs: list[training.Epoch]) -> None:
+        history[:] = epochs
+        on_epoch(epochs)
+
+    kept = training.fit(
+        model, "r", recipe, TRAINING, validation, 1, on_epoch=note, checkpoint=checkpoint
+    )
     return history, kept, models.predict(model, VALIDATION.images)
 
 
@@ -33,6 +50,19 @@ def test_a_network_learns():
 
 def test_the_same_seed_gives_the_same_weights():
     np.testing.assert_array_equal(train()[2], train()[2])
+
+
+def test_without_validation_the_same_is_learnt():
+    history, kept, probabilities = train(validation=None)
+    np.testing.assert_array_equal(probabilities, train()[2])
+    assert kept.loss == history[-1].loss
+    assert np.isnan(kept.val_loss)
+    assert "val_" not in kept.line(epochs=2)
+
+
+def test_early_stopping_without_validation_is_refused():
+    with pytest.raises(InputError, match=r"^recipes\.r\.early_stopping needs validation images"):
+        train(validation=None, early_stopping={"patience": 2})
 
 
 def test_the_last_epoch_is_kept():
@@ -94,3 +124,102 @@ def test_dropout_is_scaled_while_training_only():
     assert dropout.rate == 0.1
     with pytest.raises(InputError, match="must be below 1"), recipes.scaled_dropout(model, 10):
         pass
+
+
+# They have more to remember than a moment or two for each weight.
+MORE_STATE = ("Adafactor", "Muon", "Nadam")
+AUGMENTED = {"augmentation": [{"RandomFlip": {"mode": "horizontal"}}, {"RandomErasing": {}}]}
+AVERAGED = {"optimizer": {"Adam": {"learning_rate": 0.01, "use_ema": True}}}
+STOPPED = {"early_stopping": {"patience": 2}, "optimizer": {"Adam": {"learning_rate": 0.3}}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        # Those with more to remember than a moment or two for each weight.
+        *(
+            {"optimizer": {name: {"learning_rate": 0.01}}}
+            for name in ("Adafactor", "Muon", "Nadam")
+        ),
+        {"optimizer": {"SGD": {"learning_rate": 0.01, "momentum": 0.9}}, "schedule": "one-cycle"},
+        AUGMENTED | {"mixup": 0.2},
+        AVERAGED,
+        STOPPED | {"epochs": 30},
+    ],
+    ids=lambda changes: ",".join(map(str, changes.get("optimizer", changes))),
+)
+def test_a_training_that_was_cut_off_goes_on_to_the_same_end(tmp_path: Path, changes: dict):
+    changes = {"epochs": 4} | changes
+    now, then = tmp_path / "now", tmp_path / "then"
+
+    def on_epoch(epochs: list[training.Epoch]) -> None:
+        if len(epochs) == 2:  # all that a run that is killed here leaves
+            shutil.copy(now, then)
+
+    whole = train(Checkpoint(now, key=b"this run"), on_epoch, **changes)
+    resumed = train(Checkpoint(then, key=b"this run"), **changes)
+    assert resumed[:2] == whole[:2]
+    np.testing.assert_array_equal(resumed[2], whole[2])
+
+
+@pytest.mark.parametrize("changes", [{"epochs": 2}, STOPPED | {"epochs": 30}])
+def test_a_training_that_was_cut_off_at_its_end_trains_no_more(tmp_path: Path, changes: dict):
+    checkpoint = Checkpoint(tmp_path / "model", key=b"this run")
+    whole = train(checkpoint, **changes)
+    history, kept, probabilities = train(checkpoint, **changes)
+    assert history == []  # no epoch has ended in this run
+    assert kept == whole[1]
+    np.testing.assert_array_equal(probabilities, whole[2])
+
+
+def test_averaged_weights_are_validated_and_kept_but_not_trained_on():
+    averaged, plain = train(epochs=3, **AVERAGED), train(epochs=3)
+    losses = [[epoch.loss for epoch in history] for history, _, _ in (averaged, plain)]
+    assert losses[0] == losses[1]
+    for history, kept, probabilities in (averaged, plain):
+        right = (probabilities.argmax(axis=1) == VALIDATION.labels).mean()
+        assert right == pytest.approx(history[-1].val_accuracy) == kept.val_accuracy
+    assert averaged[1].val_loss != plain[1].val_loss
+
+
+def test_mixup_mixes_images_and_targets_by_the_same_shares():
+    images = np.zeros((200, 28, 28), np.uint8)
+    images[:100] = 200
+    targets = np.eye(10, dtype=np.float32)[(images[:, 0, 0] == 200).astype(int)]
+    mixed, shares = training.mixed(images, targets, 0.4, np.random.default_rng(1))
+    assert mixed.dtype == np.uint8
+    np.testing.assert_allclose(mixed[:, 5, 5], 200 * shares[:, 1], atol=0.51)
+    assert 10 < ((mixed[:, 0, 0] > 0) & (mixed[:, 0, 0] < 200)).sum() < 150
+
+
+def test_weight_decay_leaves_biases_alone():
+    decay = {"SGD": {"learning_rate": 1e-12, "weight_decay": 1e9}}
+    model = architectures.build("tiny", LAYERS)
+    weights = dict(zip([w.path for w in model.weights], model.get_weights(), strict=True))
+    recipe = Recipe.model_validate(TINY_RECIPE | {"optimizer": decay, "epochs": 1})
+    training.fit(model, "r", recipe, TRAINING, VALIDATION, 1)
+    for variable, now in zip(model.weights, model.get_weights(), strict=True):
+        is_bias = now.ndim == 1
+        assert np.allclose(now, weights[variable.path], atol=1e-6) == is_bias, variable.path
+
+
+def test_a_cosine_can_be_warmed_up():
+    schedule = recipes.schedule(recipe(schedule="cosine", warmup=0.2), steps=100)
+    assert [float(schedule(step)) for step in (0, 10, 20, 100)] == pytest.approx(
+        [0, 0.005, 0.01, 0]
+    )
+
+
+def test_a_gpu_computes_in_half_precision_and_the_file_knows_nothing_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    monkeypatch.setattr(accelerators, "has_gpu", lambda: True)
+    model = architectures.build("tiny", LAYERS)
+    with accelerators.half_precision(model):
+        *inner, last = [layer.compute_dtype for layer in model.layers]
+        assert (set(inner), last) == ({"bfloat16"}, "float32")
+        assert {weight.dtype for weight in model.weights} == {"float32"}
+    models.save(model, tmp_path / "m.h5")
+    assert b"bfloat16" not in (tmp_path / "m.h5").read_bytes()
+    history, _, _ = train(epochs=8)
+    assert history[-1].val_accuracy > 0.5

@@ -1,0 +1,203 @@
+"""The comparison's page and picture, and its table in the project's README.
+
+`python -m comparison.page` writes them from what `dvc repro comparison/dvc.yaml` left.
+"""
+
+import argparse
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from fashion_mnist import console, figures, files, records
+
+HERE = Path(__file__).parent
+README = HERE.parent / "README.md"
+IN_README = re.compile(r"(?<=<!-- comparison -->\n).*?(?=<!-- end of comparison -->)", re.DOTALL)
+GOALS = (  # test accuracy, within so many minutes on two cores
+    (0.925, 3),
+    (0.94, 12),
+    (0.95, 40),
+    (0.9598, 180),
+    (0.965, None),
+)
+SURE = 0.05  # the most that chance may have in a difference that counts as real
+
+Row = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write all of it."""
+    argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="example: python -m comparison.page"
+    ).parse_args()
+    compared = records.read_json("metrics/comparison.json")
+    times = {row["name"]: seconds(row) for row in compared["rows"]}
+    figures.save(picture(compared["rows"], times), HERE / "accuracy.png")
+    files.write(HERE / "README.md", page(compared, times).encode())
+    readme = IN_README.sub(lambda _: f"\n{table(compared['rows'])}\n\n", README.read_text("utf-8"))
+    files.write(README, readme.encode())
+    console.say("wrote comparison/README.md, comparison/accuracy.png and the table in README.md")
+
+
+def seconds(row: Row) -> float | None:
+    """What training a model of the row took, on average; None where it was not measured."""
+    path = HERE / f"times/{row['name']}.json"
+    if not row["seeds"] or not path.exists():
+        return None
+    return mean(records.read_json(path)["seconds"].values())
+
+
+def page(compared: Mapping[str, Any], times: Mapping[str, float | None]) -> str:
+    """comparison/README.md."""
+    notes = (HERE / "notes.md").read_text("utf-8").strip()
+    parts = [
+        "# The comparison",
+        table(compared["rows"], times),
+        "![Test accuracy of each row by multiply-adds and by training time](accuracy.png)",
+        differences(compared),
+        goals(compared["rows"], times),
+        notes,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(rows: Sequence[Row], times: Mapping[str, float | None] | None = None) -> str:
+    """Markdown: a line a row, with the time to train it if `times` are given."""
+    header = ["network", "test accuracy", "seeds", "parameters", "multiply-adds", "published"]
+    lines = [
+        [
+            f"`{row['name']}`",
+            _measured(row),
+            _seeds(row),
+            f"{row['parameters']:,}",
+            f"{row['multiply_adds']:,}",
+            ", ".join(f"{value:.1%} ({source})" for source, value in row["published"].items()),
+        ]
+        for row in rows
+    ]
+    if times is not None:
+        header.append("training")
+        for line, row in zip(lines, rows, strict=True):
+            took = times[row["name"]]
+            line.append(f"{took:,.0f} s" if took else "")
+    lines = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _measured(row: Row) -> str:
+    if row["accuracy"] is None:
+        return "not trained"
+    return f"{row['accuracy']:.2%} ({row['accuracy_low']:.2%} to {row['accuracy_high']:.2%})"
+
+
+def _seeds(row: Row) -> str:
+    if not row["seeds"]:
+        return ""
+    worst, best = min(row["by_seed"]), max(row["by_seed"])
+    spread = f": {worst:.2%} to {best:.2%}" if worst < best else ""
+    return f"{len(row['seeds'])}{spread}"
+
+
+def differences(compared: Mapping[str, Any]) -> str:
+    """Which of two rows is better, and which differences may be chance."""
+    pairs = compared["pairs"]
+    names = [row["name"] for row in compared["rows"] if row["accuracy"] is not None]
+    chance = {(pair["a"], pair["b"]): pair for pair in pairs}
+    lines = [["", *(f"`{name}`" for name in names[1:])]]
+    lines.append(["---"] * len(lines[0]))
+    for a in names[:-1]:
+        cells = [_difference(chance.get((a, b)), len(pairs)) for b in names[1:]]
+        lines.append([f"`{a}`", *cells])
+    grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        "## Which differences are real\n\n"
+        "How many more of the 10,000 images the network above the column has right than the one\n"
+        "before the line, each with its first seed; a difference in brackets may be chance "
+        f"(McNemar's exact\ntest, p above {SURE} after Bonferroni's correction for {len(pairs)} "
+        f"pairs).\n\n{grid}"
+    )
+
+
+def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
+    """Which accuracies were aimed at, each with what came nearest to it in the time it had."""
+    lines = [["goal", "within", "best row in that time", "its accuracy", "reached"], ["---"] * 5]
+    for goal, minutes in GOALS:
+        limit = float("inf") if minutes is None else 60 * minutes
+        timely = [row for row in rows if (took := times[row["name"]]) and took <= limit]
+        best = max(timely, key=lambda row: row["accuracy"], default=None)
+        lines.append(
+            [
+                f"{goal:.2%}",
+                f"{minutes} min" if minutes else "",
+                f"`{best['name']}`" if best else "none",
+                f"{best['accuracy']:.2%}" if best else "",
+                "yes" if best and best["accuracy"] >= goal else "no",
+            ]
+        )
+    grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return (
+        "## What was aimed at\n\nFor one model on two cores. The times are of one thread, while "
+        f"another training ran on the other core.\n\n{grid}"
+    )
+
+
+def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
+    if pair is None:
+        return ""
+    more = f"{pair['only_b'] - pair['only_a']:+,}"
+    return more if pair["p"] * pairs <= SURE else f"({more})"
+
+
+def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
+    """Test accuracy by multiply-adds, beside what is published, and by training time."""
+    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    by_size, by_time = figure.subplots(1, 2, sharey=True)
+    for row in rows:
+        for published in row["published"].values():
+            by_size.plot(
+                row["multiply_adds"],
+                published,
+                "o",
+                color=figures.VALIDATION,
+                markerfacecolor="none",
+                label="published",
+            )
+        if row["accuracy"] is not None:
+            _point(by_size, row["multiply_adds"], row)
+            if time := times[row["name"]]:
+                _point(by_time, time, row)
+    by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
+    by_time.set(xlabel="seconds to train a model, on one thread")
+    known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
+    by_size.legend(known.values(), known.keys(), loc="lower right")
+    for axes in (by_size, by_time):
+        axes.set_xscale("log")
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.grid(alpha=0.3)
+        axes.margins(x=0.15)
+    return figure
+
+
+def _point(axes: Axes, x: float, row: Row) -> None:
+    axes.errorbar(
+        x,
+        row["accuracy"],
+        [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]],
+        fmt="o",
+        color=figures.TRAINING,
+        capsize=3,
+        label="measured, with its 95 % interval",
+    )
+    axes.annotate(
+        row["name"], (x, row["accuracy"]), (6, -12), textcoords="offset points", fontsize=8
+    )
+
+
+if __name__ == "__main__":
+    console.run(main)

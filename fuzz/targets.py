@@ -1,0 +1,107 @@
+"""What is fuzzed: each reader of a file that may come from anywhere.
+
+A reader may refuse a file with InputError; whatever else it raises is a find.
+"""
+
+import contextlib
+import os
+import signal
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import h5py
+
+from fashion_mnist import dataset, hdf5, idx, params, pictures, records
+from fashion_mnist.errors import InputError
+
+CORPUS = Path(__file__).parent / "corpus"
+HDF5_SECONDS = 2
+
+
+class Target(NamedTuple):
+    """A reader of the file of that name."""
+
+    file: str
+    read: Callable[[Path], object]
+    most_bytes: int = 4096  # of a file that libFuzzer makes
+
+
+def picture(path: Path) -> object:
+    """A picture to ask a model about."""
+    with path.open("rb") as file:
+        return pictures.read(file)
+
+
+def model(path: Path) -> object:
+    """A whole model file."""
+    from fashion_mnist import models  # which takes seconds
+
+    return models.load_best_model(path)
+
+
+def description(path: Path) -> object:
+    """A model whose description the file is, beside weights that are no weights."""
+    with zipfile.ZipFile(path.with_name("model.keras"), "w") as archive:
+        archive.write(path, "config.json")
+        archive.writestr("model.weights.h5", bytes(100_000))
+    return model(path.with_name("model.keras"))
+
+
+def plain_hdf5(path: Path) -> None:
+    """What `hdf5.plain` does, by a fork and not a new process: a hundred times as often.
+
+    Crashes and hangs of the HDF5 library stay in the fork, and what comes out of it must be fit
+    for this process.
+    """
+    copy = path.with_name("copy")
+    child = os.fork()
+    if not child:
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(HDF5_SECONDS)
+        code = 1
+        with (
+            contextlib.suppress(Exception),
+            path.open() as sys.stdin,
+            copy.open("w") as sys.stdout,
+            Path(os.devnull).open("w") as sys.stderr,
+        ):
+            code = hdf5.main()
+        os._exit(code)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return
+    if os.WEXITSTATUS(status) == hdf5.REFUSED:
+        raise InputError("refused")
+    if status:
+        raise AssertionError(f"exit code {os.WEXITSTATUS(status)}")
+    with h5py.File(copy) as file:
+        file.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) else None)
+
+
+# In this order a fork never has TensorFlow's threads to do without.
+TARGETS = {
+    "hdf5": Target("weights.h5", plain_hdf5, 16_384),
+    "idx": Target("images", lambda path: idx.read(path, dimensions=3)),
+    "params": Target("params.yaml", params.load),
+    "npz": Target("train.npz", dataset.read),
+    "csv": Target("history.csv", lambda path: records.read_csv(path, texts=("model", "images"))),
+    "json": Target("metrics.json", records.read_json),
+    "picture": Target("picture", picture),
+    "description": Target("config.json", description),
+    "keras": Target("whole.keras", model, 32_768),
+}
+
+
+def attempt(target: Target, data: bytes, folder: Path) -> None:
+    """Let the target read `data`.
+
+    Raises:
+        Exception: anything but InputError that the reader raises.
+    """
+    path = folder / target.file
+    path.write_bytes(data)
+    with contextlib.suppress(InputError):
+        target.read(path)

@@ -1,0 +1,93 @@
+"""What is installed is what was pinned, to the byte, and nothing is fetched later but the data."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from fashion_mnist.files import sha256
+from tests.conftest import ROOT, Workspace
+
+PINNED = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)
+
+
+def pins(name: str) -> dict[str, str]:
+    """Package to version, as a file of requirements has them."""
+    text = (ROOT / name).read_text(encoding="utf-8")
+    return {re.sub(r"[_.-]+", "-", pin[1]).lower(): pin[2] for pin in PINNED.finditer(text)}
+
+
+def test_constraints_pin_all_requirements_with_hashes_and_name_no_server():
+    assert pins("requirements.txt").items() <= pins("constraints.txt").items()
+    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    for entry in re.split(r"^(?=\w)", text, flags=re.MULTILINE)[1:]:
+        assert PINNED.match(entry), entry
+        assert "--hash=sha256:" in entry, entry
+    assert "://" not in text
+    assert "-index" not in text
+
+
+def wheel(folder: Path, name: str) -> str:
+    """Write a package with one module that is called like it; its lines in constraints.txt."""
+    path = folder / f"{name}-1-py3-none-any.whl"
+    info = f"{name}-1.dist-info"
+    files = {
+        f"{name}.py": "good = True\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for file, text in files.items():
+            archive.writestr(file, text)
+    return f"{name}==1 \\\n    --hash=sha256:{sha256(path)}\n"
+
+
+@pytest.mark.skipif(shutil.which("make") is None, reason="no make")
+def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path):
+    packages = tmp_path / "packages"
+    packages.mkdir()
+    lines = [wheel(packages, name) for name in ("other", "setuptools")]
+    (tmp_path / "constraints.txt").write_text("".join(lines))
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+
+    def install() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["make", ".venv/installed", f"PYTHON={sys.executable}"],
+            cwd=tmp_path,
+            env=os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages)},
+            capture_output=True,
+            text=True,
+        )
+
+    for path in packages.iterdir():
+        good = path.read_bytes()
+        path.write_bytes(good.replace(b"good = True", b"good = None"))
+        done = install()
+        assert done.returncode != 0
+        assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
+        assert not (tmp_path / ".venv/installed").exists()
+        path.write_bytes(good)
+    done = install()
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / ".venv/installed").exists()
+
+
+NETLESS = ["unshare", "--map-root-user", "--net"]
+
+
+def test_the_whole_pipeline_runs_without_a_network(fresh_workspace: Workspace, tmp_path: Path):
+    if not shutil.which("unshare") or subprocess.run([*NETLESS, "true"], check=False).returncode:
+        pytest.skip("this machine lets nobody run a program without a network")
+    workspace = fresh_workspace.copy(tmp_path / "project")
+    workspace.set_params(train__splits=[1])
+    interfaces = "import socket; print(*(name for _, name in socket.if_nameindex()))"
+    assert workspace.run(*NETLESS, "python", "-c", interfaces).stdout.split() == ["lo"]
+    done = workspace.run(*NETLESS, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,62 @@
+"""What no source of the project does, where no rule of ruff's forbids it."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+# But the original's own way, which reads what it has just written.
+ORIGINAL = ROOT / "benchmarks/original.py"
+SOURCES = sorted(
+    path
+    for folder in ("fashion_mnist", "stages", "benchmarks", "comparison", "fuzz")
+    for path in (ROOT / folder).rglob("*.py")
+    if path != ORIGINAL
+)
+RUNNING = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "jsonpickle"}
+# Keras's own ways to read a model, and to fetch and unpack what a file names.
+CALLS = {"load_model", "model_from_json", "get_file", "enable_unsafe_deserialization"}
+
+
+def offences(source: str) -> Iterator[str]:
+    """What runs code that a file holds, or might."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
+            yield from RUNNING & {name.split(".")[0] for name in names}
+        elif isinstance(node, ast.Call):
+            arguments = {each.arg: ast.unparse(each.value) for each in node.keywords}
+            called = ast.unparse(node.func)
+            if called in ("np.load", "numpy.load") and arguments.get("allow_pickle") != "False":
+                yield f"{called} without allow_pickle=False"
+            if called.startswith("yaml.") and called.endswith(("load", "load_all", "Loader")):
+                yield from {called} - {"yaml.safe_load", "yaml.SafeLoader"}
+            if arguments.get("shell", "False") != "False":
+                yield "shell=True"
+            yield from CALLS & {called.split(".")[-1]}
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_no_source_lets_a_file_run_code(path: Path):
+    assert list(offences(path.read_text(encoding="utf-8"))) == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import pickle",
+        "from pickle import load",
+        "np.load(path)",
+        "np.load(path, allow_pickle=True)",
+        "yaml.load(text, yaml.Loader)",
+        "yaml.unsafe_load(text)",
+        "subprocess.run('ls', shell=True)",
+        "keras.saving.load_model(path)",
+        "keras.utils.get_file(url)",
+    ],
+)
+def test_what_would_is_noticed(source: str):
+    assert list(offences(source))
