@@ -146,7 +146,8 @@ def _figures(measured: Mapping[str, Any]) -> str:
         ["an unchanged pipeline", f"{whole['unchanged_seconds']:.2f} s"],
         ["`dvc status`", f"{whole['status_seconds']:.2f} s"],
         ["peak memory of the original", f"{old['peak_bytes'] / 2**20:.0f} MiB"],
-        ["peak memory of a training stage", f"{new['peak_bytes'] / 2**20:.0f} MiB"],
+        ["peak memory of train", f"{new['peak_bytes'] / 2**20:.0f} MiB"],
+        ["peak memory of the pipeline", f"{whole['peak_bytes'] / 2**20:.0f} MiB"],
         ["peak memory of preprocess", f"{new['preparation_peak_bytes'] / 2**20:.0f} MiB"],
     ]
     return "## Figures\n\n" + table(["what", "measured"], rows)

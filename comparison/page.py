@@ -26,6 +26,7 @@ GOALS = (  # test accuracy, within so many minutes on two cores
     (0.9598, 180),
     (0.965, None),
 )
+LINE = 0.004  # of accuracy: the height of a name in the picture
 SURE = 0.05  # the most that chance may have in a difference that counts as real
 
 Row = Mapping[str, Any]
@@ -156,8 +157,9 @@ def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
 
 def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
     """Test accuracy by multiply-adds, beside what is published, and by training time."""
-    figure = Figure(figsize=(10, 4.5), layout="constrained")
+    figure = Figure(figsize=(10, 5), layout="constrained")
     by_size, by_time = figure.subplots(1, 2, sharey=True)
+    trained = [row for row in rows if row["accuracy"] is not None]
     for row in rows:
         for published in row["published"].values():
             by_size.plot(
@@ -168,35 +170,42 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
                 markerfacecolor="none",
                 label="published",
             )
-        if row["accuracy"] is not None:
-            _point(by_size, row["multiply_adds"], row)
-            if time := times[row["name"]]:
-                _point(by_time, time, row)
+    _points(by_size, [(row["multiply_adds"], row) for row in trained])
+    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])])
     by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
     by_time.set(xlabel="seconds to train a model, on one thread")
     known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
-    by_size.legend(known.values(), known.keys(), loc="lower right")
+    by_size.legend(known.values(), known.keys(), loc="upper left")
     for axes in (by_size, by_time):
         axes.set_xscale("log")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.3)
-        axes.margins(x=0.15)
+        axes.margins(x=0.35)
     return figure
 
 
-def _point(axes: Axes, x: float, row: Row) -> None:
-    axes.errorbar(
-        x,
-        row["accuracy"],
-        [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]],
-        fmt="o",
-        color=figures.TRAINING,
-        capsize=3,
-        label="measured, with its 95 % interval",
-    )
-    axes.annotate(
-        row["name"], (x, row["accuracy"]), (6, -12), textcoords="offset points", fontsize=8
-    )
+def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
+    """Each row at its x, and beside it its name, moved up where it would cover another's."""
+    above = 0.0
+    for x, row in sorted(rows, key=lambda point: point[1]["accuracy"]):
+        axes.errorbar(
+            x,
+            row["accuracy"],
+            [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]],
+            fmt="o",
+            color=figures.TRAINING,
+            capsize=3,
+            label="measured, with its 95 % interval",
+        )
+        above = max(row["accuracy"], above + LINE)
+        axes.annotate(
+            row["name"],
+            (x, row["accuracy"]),
+            (1.6 * x, above),
+            va="center",
+            fontsize=8,
+            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
+        )
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Each stage's `params` in dvc.yaml are just the keys of params.yaml that its code reads."""
 
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,8 +40,8 @@ class Recorder:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._value, name)
-        if getattr(value, "__module__", None) == params.__name__:  # a method of the schema's own
-            return value.__func__.__get__(self)
+        if inspect.ismethod(value) and value.__module__ == params.__name__:
+            return value.__func__.__get__(self)  # the schema's own: what it reads is noted as well
         if callable(value):  # of the section as a whole
             self._read.add(self._path)
             return value
