@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
 
-.PHONY: repro comparison test lint fuzz plots report bench bench-full crash clean
+.PHONY: repro comparison test test-slow lint fuzz plots report bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -19,8 +19,11 @@ comparison: .venv/installed  ## train other networks too, and put them in a tabl
 	@$(RUN) python -m fashion_mnist.parallel comparison/dvc.yaml
 	@$(RUN) python -m comparison.page
 
-test: .venv/installed  ## run all tests
-	@$(RUN) python -m pytest -n 2
+test: .venv/installed  ## every module, and the pipeline on a small data set: under five minutes
+	@$(RUN) python -m pytest -n 2 -m "not slow"
+
+test-slow: .venv/installed  ## every command of the docs; the pipeline killed, starved and moved
+	@$(RUN) python -m pytest -n 2 -m slow
 
 lint: .venv/installed  ## style and types
 	@$(RUN) ruff check .

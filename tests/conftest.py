@@ -4,6 +4,7 @@ import copy
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ import yaml
 from fashion_mnist import idx
 from tests import browser
 
+# What is started in the background may be deaf to Ctrl-C, and all its children with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 ROOT = Path(__file__).parent.parent
 TINY_NETWORK = [
     {"Conv2D": {"filters": 2, "kernel_size": 3, "activation": "relu"}},

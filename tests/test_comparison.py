@@ -10,6 +10,8 @@ from comparison import page
 from fashion_mnist import architectures, params
 from tests.conftest import ROOT, Workspace
 
+pytestmark = pytest.mark.slow
+
 SIZES = {  # millions of parameters, as their authors give them
     "resnet-20": 0.27,
     "wide-resnet-28-10": 36.5,

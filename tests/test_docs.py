@@ -11,9 +11,13 @@ import yaml
 
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Workspace
 
+pytestmark = pytest.mark.slow
+
 PAGES = ["README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
 # These install, test or measure for minutes: that make knows them has to do.
-LONG = tuple(f"make {name}" for name in ("test", "lint", "bench", "bench-full", "crash", "fuzz"))
+LONG = tuple(
+    f"make {name}" for name in ("test", "test-slow", "lint", "bench", "bench-full", "crash", "fuzz")
+)
 
 
 def blocks(page: str, language: str) -> list[str]:
@@ -71,6 +75,20 @@ def test_every_command_of_a_page_works(documented: Workspace, tmp_path: Path, pa
             words.insert(1, "--dry-run")
         done = workspace.run(*words)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+
+
+def test_the_table_of_experiments_that_is_documented_has_few_columns(
+    documented: Workspace, tmp_path: Path
+):
+    workspace = documented.copy(tmp_path / "project")
+    (shown,) = (line for line in commands("docs/experiments.md") if line.startswith("dvc exp show"))
+    changed = ("-S", "recipes.one-cycle.epochs=3", "-S", "train.architecture=first-version")
+    assert workspace.run("dvc", "exp", "run", "--name", "other", *changed).returncode == 0
+    done = workspace.run(*shlex.split(shown), "--csv")
+    columns = done.stdout.splitlines()[0].split(",")
+    assert [name for name in columns if "epochs" in name or "architecture" in name]
+    assert [name for name in columns if name.endswith("accuracy")]
+    assert len(columns) <= 12, columns
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -13,6 +13,8 @@ import pytest
 from fashion_mnist.files import sha256
 from tests.conftest import ROOT, Workspace
 
+pytestmark = pytest.mark.slow
+
 PINNED = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)
 
 

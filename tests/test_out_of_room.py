@@ -11,6 +11,8 @@ import yaml
 
 from tests.conftest import Workspace
 
+pytestmark = pytest.mark.slow
+
 MEMORY = "not enough memory: close other programs or lower the batch size"
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has /proc and namespaces")
 
@@ -89,6 +91,32 @@ def test_a_stage_short_of_memory_says_so_and_loses_nothing(workspace: Workspace,
     assert not list(workspace.path.rglob("*.part"))
     assert workspace.run("python", "-m", "stages.preprocess").returncode == 0
     assert data.read_bytes() == before
+
+
+@LINUX
+@pytest.mark.parametrize(
+    ("command", "spare"),
+    [
+        (("stages.fetch",), 0),
+        (("stages.select_best",), 0),
+        (("stages.train", "baseline"), 0),
+        (("stages.train", "model-1"), 0),
+        (("stages.train", "model-1"), 100_000_000),  # not even TensorFlow fits
+        (("stages.evaluate",), 0),
+        (("stages.evaluate",), 100_000_000),
+    ],
+)
+def test_no_stage_short_of_memory_loses_anything(
+    workspace: Workspace, command: tuple[str, ...], spare: int
+):
+    before = workspace.files()
+    done = workspace.run("python", "-c", SHORT, str(spare), *command)
+    assert done.returncode == 1
+    if not spare:
+        assert done.stderr == f"error: {MEMORY}\n"
+    assert workspace.files() == before
+    assert not list(workspace.path.rglob("*.part"))
+    assert workspace.repro() == []
 
 
 def test_what_tensorflow_says_of_memory_is_understood(workspace: Workspace):

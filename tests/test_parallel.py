@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import psutil
 import pytest
-from zc.lockfile import LockFile
 
 from fashion_mnist import dag, parallel
 from fashion_mnist.errors import InputError
@@ -427,15 +426,21 @@ def test_a_killed_workers_stage_is_run_on_the_other(
     assert fresh.lock() == serial[: len(fresh.lock())]
 
 
-def test_a_second_run_is_refused(done: Pipeline) -> None:
-    lock = LockFile(str(done.folder / ".dvc" / "tmp" / "parallel.lock"))
-    ended = done.run()
-    lock.close()
-    assert ended.returncode == 1
-    assert ended.stderr == (
-        f"error: another run is under way in this workspace (process {os.getpid()}): "
+def test_a_second_run_is_refused_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:
+    held = fresh.order("train-1", "hold")
+    with fresh.running("--jobs", "1") as process:
+        until(lambda: "train-1" in fresh.started(), "the stage")
+        beside = fresh.run()
+        held.unlink()
+        output = process.communicate(timeout=PATIENCE)[0]
+    assert beside.returncode == 1
+    assert beside.stderr == (
+        f"error: another run is under way in this workspace (process {process.pid}): "
         "wait for it or stop it\n"
     )
+    assert process.returncode == 0, output
+    assert fresh.lock() == serial
+    assert sorted(fresh.started()) == ["fetch", "select", "train-1", "train-2", "train-3"]
 
 
 def test_dvc_beside_a_run_refuses_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:

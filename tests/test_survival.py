@@ -17,7 +17,10 @@ from tests.processes import PATIENCE, alive, until
 
 POINTS = 6  # each kind of them
 
-pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.name == "nt", reason="Windows knows no such signals"),
+]
 
 
 @pytest.fixture(scope="session")
@@ -174,9 +177,12 @@ def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
         cwd=workspace.path,
         env={**os.environ, "DVC_STAGE": "train@1", "PYTHONPATH": str(workspace.path)},
     ) as process:
-        until(lambda: psutil.Process(process.pid).cpu_times().user > 1, "it to compute")
-        process.send_signal(signal.SIGINT)
-        assert process.wait(5) == 130
+        try:
+            until(lambda: psutil.Process(process.pid).cpu_times().user > 1, "it to compute")
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 130
+        finally:
+            process.kill()
 
 
 @pytest.mark.parametrize("edited", ["params.yaml", "fashion_mnist/splits.py"])
