@@ -1,5 +1,6 @@
 """What a user meets at the command line: help, and one sentence for each mistake."""
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -8,17 +9,20 @@ import pytest
 
 from fashion_mnist import dataset
 from fashion_mnist.engine import keras
-from tests.conftest import TINY_RECIPE, Workspace
+from tests.conftest import ROOT, TINY_RECIPE, Workspace
 
-STAGES = ("fetch", "preprocess", "train", "select_best", "evaluate", "predict")
-TOOLS = ("params", "parallel", "results", "page", "report")
-
-
-@pytest.mark.parametrize(
-    "module", [*(f"stages.{name}" for name in STAGES), *(f"fashion_mnist.{name}" for name in TOOLS)]
+COMMANDS = (
+    *("stages.fetch", "stages.preprocess", "stages.train", "stages.select_best"),
+    *("stages.evaluate", "stages.predict", "stages.compare", "stages.tabulate"),
+    *("fashion_mnist.params", "fashion_mnist.parallel", "fashion_mnist.results"),
+    *("fashion_mnist.page", "fashion_mnist.report", "comparison.page", "fuzz", "tests.crash"),
+    *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
 )
-def test_every_command_has_help_with_an_example(fresh_workspace: Workspace, module: str):
-    done = fresh_workspace.run("python", "-m", module, "--help")
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_every_command_has_help_with_an_example(module: str):
+    done = Workspace(ROOT).run("python", "-m", module, "--help")
     assert done.returncode == 0
     assert f"example: python -m {module}" in done.stdout
 
@@ -74,11 +78,25 @@ def test_a_model_that_is_none_is_one_sentence(workspace: Workspace):
     assert line.startswith("error: x.h5 is not a Keras model")
 
 
-def test_a_log_holds_lines_only(workspace: Workspace):
-    done = workspace.run("python", "-m", "stages.train", "model-1")
-    assert done.stderr == ""
-    assert not any(character in done.stdout for character in "\r\x1b\b")
-    assert [line[:9] for line in done.stdout.splitlines()[2:4]] == ["epoch 1/2", "epoch 2/2"]
+@pytest.mark.parametrize(
+    "command",
+    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
+    ids=lambda command: command[0],
+)
+def test_a_log_holds_lines_only_and_the_last_says_what_was_written(
+    workspace: Workspace, command: tuple[str, ...]
+):
+    done = workspace.run("python", "-m", f"stages.{command[0]}", *command[1:])
+    assert done.returncode == 0, done.stderr
+    assert not any(character in done.stdout + done.stderr for character in "\r\x1b\b")
+    lines = done.stdout.splitlines()
+    assert lines[-1].startswith("wrote ")
+    written = re.findall(r"[\w.-]+/[\w./-]+", lines[-1])
+    assert written
+    assert all((workspace.path / name).exists() for name in written), lines[-1]
+    if command[0] == "train":
+        assert [line[:9] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
+        assert done.stderr == ""
 
 
 TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}  # for JAX's eyes
