@@ -1,15 +1,17 @@
-"""What a GPU changes, or several devices: numbers of half the size, and shared batches."""
+"""What hardware allows: training with numbers of half the size, and batches that are shared."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from fashion_mnist.engine import keras
 
 HALF = "mixed_bfloat16"  # computes in bfloat16, which needs no scaled loss; keeps float32 weights
 
 
-def has_gpu() -> bool:
-    """Whether Keras computes on one."""
+def has_fast_bfloat16() -> bool:
+    """Whether what Keras computes on multiplies bfloat16 faster than float32."""
     match keras.backend.backend():
         case "jax":
             import jax
@@ -22,16 +24,22 @@ def has_gpu() -> bool:
         case _:
             import tensorflow as tf
 
-            return bool(tf.config.list_physical_devices("GPU"))
+            return bool(tf.config.list_physical_devices("GPU")) or _processor_has_bfloat16()
+
+
+def _processor_has_bfloat16() -> bool:
+    """Whether it has instructions that oneDNN uses, as far as Linux tells."""
+    known = Path("/proc/cpuinfo")
+    return known.exists() and bool(re.search(r"\b(avx512_bf16|amx_bf16)\b", known.read_text()))
 
 
 @contextmanager
 def half_precision(model: keras.Model) -> Iterator[None]:
-    """Within it, and on a GPU, `model` computes all but its probabilities in half precision.
+    """Within it, where that is faster, `model` computes all but its probabilities in bfloat16.
 
     The layers themselves know nothing of it afterwards, nor does a file that they are saved in.
     """
-    changed = model.layers[:-1] if has_gpu() else []
+    changed = model.layers[:-1] if has_fast_bfloat16() else []
     policies = [layer.dtype_policy for layer in changed]
     try:
         for layer in changed:

@@ -17,7 +17,9 @@ from fashion_mnist.errors import InputError, why
 
 GRACE = 2.0  # seconds that an interrupted stage has to tidy up
 # How TensorFlow and the libraries below it put it; their classes take seconds to load.
-NO_MEMORY = re.compile(r"OOM when allocating|received an exception:Status:1,|std::bad_alloc")
+NO_MEMORY = re.compile(
+    r"OOM when allocating|received an exception:Status:1,|std::bad_alloc|failed to map segment"
+)
 
 
 def say(text: str) -> None:

@@ -22,7 +22,7 @@ def make_reproducible(seed: int, threads: int) -> None:
             import tensorflow as tf
 
             tf.config.threading.set_intra_op_parallelism_threads(threads)
-            tf.config.threading.set_inter_op_parallelism_threads(1)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
             tf.config.experimental.enable_op_determinism()
         case "torch":
             import torch

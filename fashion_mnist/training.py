@@ -116,20 +116,18 @@ def fit(
         on_epoch_end=lambda *_: standing.note_weights(),
     )
     targets = np.eye(len(CLASS_NAMES), dtype=np.float32)[training.labels]
-    with (
-        recipes.scaled_dropout(model, recipe.dropout_scale),
-        accelerators.half_precision(model),
-    ):
+    with recipes.scaled_dropout(model, recipe.dropout_scale):
         while not _is_over(history, recipe):
             number = len(history) + 1
             random = np.random.default_rng([seed, number])
-            means = network.fit(
-                *arranged(training.images, targets, recipe, random),
-                batch_size=recipe.batch_size,
-                shuffle=False,
-                verbose=0,
-                callbacks=[report],
-            ).history
+            with accelerators.half_precision(model):
+                means = network.fit(
+                    *arranged(training.images, targets, recipe, random),
+                    batch_size=recipe.batch_size,
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[report],
+                ).history
             validated = (math.nan, math.nan)
             if validation:
                 probabilities = models.probabilities(network, validation.images)

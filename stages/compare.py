@@ -61,8 +61,11 @@ def compare(name: str, layers: list[params.Layer], tasks: list[params.Task]) -> 
         lines = zip(*answers.values(), strict=True)
         table = (dict(zip(answers, line, strict=True)) for line in lines)
         records.write_csv(folder / "answers.csv", table)
+    times = TIMES / f"{name}.json"
     if seconds:
-        records.write_json(TIMES / f"{name}.json", {"seconds": seconds})
+        before = records.read_json(times)["seconds"] if times.exists() else {}
+        known = {seed: before[seed] for seed in answers if seed in before}
+        records.write_json(times, {"seconds": known | seconds})
     network = model if tasks else architectures.build(name, layers)
     records.write_json(
         folder / "size.json",

@@ -210,10 +210,10 @@ def test_a_cosine_can_be_warmed_up():
     )
 
 
-def test_a_gpu_computes_in_half_precision_and_the_file_knows_nothing_of_it(
+def test_training_may_compute_in_bfloat16_and_the_file_knows_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    monkeypatch.setattr(accelerators, "has_gpu", lambda: True)
+    monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: True)
     model = architectures.build("tiny", LAYERS)
     with accelerators.half_precision(model):
         *inner, last = [layer.compute_dtype for layer in model.layers]
