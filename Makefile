@@ -22,7 +22,7 @@ comparison: .venv/installed  ## train other networks too, and put them in a tabl
 test: .venv/installed  ## every module, and the pipeline on a small data set: under five minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/installed  ## every command of the docs; the pipeline killed, starved and moved
+test-slow: .venv/installed  ## the docs' commands; the pipeline killed, starved and moved
 	@$(RUN) python -m pytest -n 2 -m slow
 
 lint: .venv/installed  ## style and types
@@ -50,7 +50,7 @@ bench-full: .venv/installed  ## the same with nothing extrapolated, and five see
 crash: .venv/installed  ## kill the pipeline at 100 points and run it again: about an hour
 	@$(RUN) python -m tests.crash --points 100
 
-clean:  ## remove all that the other targets make, but .venv and what is in git
+clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and .venv
 	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp
 
 # setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
