@@ -106,7 +106,7 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
             rows.append([f"`{key}`", what, "not measured", f"{sign} {bound}", ""])
             continue
         reached = ratio <= bound if sign == "≤" else ratio >= bound
-        verdict = "yes" if reached else f"no, {max(ratio / bound, bound / ratio):.1f} times off"
+        verdict = "yes" if reached else f"no, by {abs(ratio / bound - 1):.0%}"
         rows.append([f"`{key}`", what, f"{ratio:.3f}", f"{sign} {bound}", verdict])
     return table(["ratio", "what", "measured", "goal", "reached"], rows)
 
@@ -118,7 +118,7 @@ def _seconds(measured: Mapping[str, Any]) -> str:
         ("the whole pipeline", measured["pipeline"]["whole_seconds"], 240),
         ("fetch and preprocess, data at hand", measured["one_model"]["preparation_seconds"], 4),
     ):
-        verdict = "yes" if seconds <= bound else f"no, {seconds / bound:.1f} times off"
+        verdict = "yes" if seconds <= bound else f"no, by {seconds / bound - 1:.0%}"
         rows.append([what, f"{seconds:.1f} s", f"≤ {bound} s", verdict])
     return table(["what", "measured", "goal", "reached"], rows)
 

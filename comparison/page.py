@@ -175,12 +175,12 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
     by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
     by_time.set(xlabel="seconds to train a model, on one thread")
     known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
-    by_size.legend(known.values(), known.keys(), loc="upper left")
+    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=2)
     for axes in (by_size, by_time):
         axes.set_xscale("log")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.3)
-        axes.margins(x=0.35)
+        axes.margins(x=0.45)
     return figure
 
 
@@ -201,7 +201,7 @@ def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
         axes.annotate(
             row["name"],
             (x, row["accuracy"]),
-            (1.6 * x, above),
+            (2 * x, above),
             va="center",
             fontsize=8,
             arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
