@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fashion_mnist import console, figures, files, records
+from fashion_mnist import console, figures, files, markdown, records
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -87,8 +87,7 @@ def table(rows: Sequence[Row], times: Mapping[str, float | None] | None = None) 
         for line, row in zip(lines, rows, strict=True):
             took = times[row["name"]]
             line.append(f"{took:,.0f} s" if took else "")
-    lines = [header, ["---"] * len(header), *lines]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(header, lines)
 
 
 def _measured(row: Row) -> str:
@@ -110,12 +109,13 @@ def differences(compared: Mapping[str, Any]) -> str:
     pairs = compared["pairs"]
     names = [row["name"] for row in compared["rows"] if row["accuracy"] is not None]
     chance = {(pair["a"], pair["b"]): pair for pair in pairs}
-    lines = [["", *(f"`{name}`" for name in names[1:])]]
-    lines.append(["---"] * len(lines[0]))
-    for a in names[:-1]:
-        cells = [_difference(chance.get((a, b)), len(pairs)) for b in names[1:]]
-        lines.append([f"`{a}`", *cells])
-    grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    grid = markdown.table(
+        ["", *(f"`{name}`" for name in names[1:])],
+        [
+            [f"`{a}`", *(_difference(chance.get((a, b)), len(pairs)) for b in names[1:])]
+            for a in names[:-1]
+        ],
+    )
     return (
         "## Which differences are real\n\n"
         "How many more of the 10,000 images the network above the column has right than the one\n"
@@ -127,7 +127,8 @@ def differences(compared: Mapping[str, Any]) -> str:
 
 def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
     """Which accuracies were aimed at, each with what came nearest to it in the time it had."""
-    lines = [["goal", "within", "best row in that time", "its accuracy", "reached"], ["---"] * 5]
+    header = ["goal", "within", "best row in that time", "its accuracy", "reached"]
+    lines = []
     for goal, minutes in GOALS:
         limit = float("inf") if minutes is None else 60 * minutes
         timely = [row for row in rows if (took := times[row["name"]]) and took <= limit]
@@ -141,10 +142,9 @@ def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
                 "yes" if best and best["accuracy"] >= goal else "no",
             ]
         )
-    grid = "\n".join(f"| {' | '.join(line)} |" for line in lines)
     return (
         "## What was aimed at\n\nFor one model on two cores. The times are of one thread, while "
-        f"another training ran on the other core.\n\n{grid}"
+        f"another training ran on the other core.\n\n{markdown.table(header, lines)}"
     )
 
 

@@ -19,6 +19,12 @@ COMMANDS = (
     *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
 )
 
+every_stage = pytest.mark.parametrize(
+    "command",
+    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
+    ids=lambda command: command[0],
+)
+
 
 @pytest.mark.parametrize("module", COMMANDS)
 def test_every_command_has_help_with_an_example(module: str):
@@ -35,11 +41,7 @@ def fails(workspace: Workspace, *command: str) -> str:
     return line
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
-    ids=lambda command: command[0],
-)
+@every_stage
 def test_a_typo_in_params_is_one_sentence_in_every_stage(
     fresh_workspace: Workspace, tmp_path: Path, command: tuple[str, ...]
 ):
@@ -78,11 +80,7 @@ def test_a_model_that_is_none_is_one_sentence(workspace: Workspace):
     assert line.startswith("error: x.h5 is not a Keras model")
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
-    ids=lambda command: command[0],
-)
+@every_stage
 def test_a_log_holds_lines_only_and_the_last_says_what_was_written(
     workspace: Workspace, command: tuple[str, ...]
 ):

@@ -84,7 +84,14 @@ def whole(fresh: Workspace, folder: Path, mode: str) -> Run:
     workspace = fresh.copy(folder)
     count = folder.with_suffix(".count")
     started = time.monotonic()
-    done = subprocess.run(
+    done = run_out(workspace, mode, count)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Run(time.monotonic() - started, count.stat().st_size, workspace.files())
+
+
+def run_out(workspace: Workspace, mode: str, count: Path) -> subprocess.CompletedProcess[str]:
+    """Run the pipeline to its end, and count its writes."""
+    return subprocess.run(
         COMMANDS[mode],
         cwd=workspace.path,
         env=environment(workspace, count),
@@ -92,8 +99,6 @@ def whole(fresh: Workspace, folder: Path, mode: str) -> Run:
         text=True,
         timeout=LONGEST,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return Run(time.monotonic() - started, count.stat().st_size, workspace.files())
 
 
 def strike(fresh: Workspace, folder: Path, run: Run, point: Point) -> Outcome:
@@ -126,14 +131,7 @@ def strike(fresh: Workspace, folder: Path, run: Run, point: Point) -> Outcome:
 
     # DVC itself cannot go on from a dvc.lock that it has left half written: see `dag.plan`.
     for mode in dict.fromkeys((point.mode, "parallel")):
-        again = subprocess.run(
-            COMMANDS[mode],
-            cwd=workspace.path,
-            env=environment(workspace, count),
-            capture_output=True,
-            text=True,
-            timeout=LONGEST,
-        )
+        again = run_out(workspace, mode, count)
         if again.returncode == 0:
             break
     failure = again.stdout[-2000:] + again.stderr[-2000:] if again.returncode else ""
