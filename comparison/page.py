@@ -86,8 +86,12 @@ def table(rows: Sequence[Row], times: Mapping[str, float | None] | None = None) 
         header.append("training")
         for line, row in zip(lines, rows, strict=True):
             took = times[row["name"]]
-            line.append(f"{took:,.0f} s" if took else "")
+            line.append(f"{took:,.0f} s, {_threads(row)}" if took else "")
     return markdown.table(header, lines)
+
+
+def _threads(row: Row) -> str:
+    return "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
 
 
 def _measured(row: Row) -> str:
@@ -130,9 +134,9 @@ def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
     header = ["goal", "within", "best row in that time", "its accuracy", "reached"]
     lines = []
     for goal, minutes in GOALS:
-        limit = float("inf") if minutes is None else 60 * minutes
-        timely = [row for row in rows if (took := times[row["name"]]) and took <= limit]
-        best = max(timely, key=lambda row: row["accuracy"], default=None)
+        timely = [row for row in rows if minutes is None or _within(times[row["name"]], minutes)]
+        trained = [row for row in timely if row["accuracy"] is not None]
+        best = max(trained, key=lambda row: row["accuracy"], default=None)
         lines.append(
             [
                 f"{goal:.2%}",
@@ -143,9 +147,13 @@ def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
             ]
         )
     return (
-        "## What was aimed at\n\nFor one model on two cores. The times are of one thread, while "
-        f"another training ran on the other core.\n\n{markdown.table(header, lines)}"
+        "## What was aimed at\n\nOn two cores, by one model; without a limit of time, by the "
+        f"ensemble too.\n\n{markdown.table(header, lines)}"
     )
+
+
+def _within(took: float | None, minutes: float) -> bool:
+    return took is not None and took <= 60 * minutes
 
 
 def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
@@ -173,7 +181,7 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
     _points(by_size, [(row["multiply_adds"], row) for row in trained])
     _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])])
     by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
-    by_time.set(xlabel="seconds to train a model, on one thread")
+    by_time.set(xlabel="seconds to train a model")
     known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
     figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=2)
     for axes in (by_size, by_time):

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -70,7 +70,7 @@ def run(main: Callable[[], int | None]) -> None:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         code = _fail(f"{where}{why(error)}")
     except KeyboardInterrupt:
-        code = 130
+        _leave(130)  # nothing is left to wait for
     except Exception as error:
         if not _short_of_memory(error):
             raise
@@ -105,6 +105,14 @@ def _end_soon() -> None:
     timer = threading.Timer(GRACE, os._exit, [130])
     timer.daemon = True
     timer.start()
+
+
+def _leave(code: int) -> NoReturn:
+    """End without a teardown: TensorFlow's may wait for its own threads, and not for seconds."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _short_of_memory(error: BaseException | None) -> bool:

@@ -1,12 +1,10 @@
 """The npz files between the stages, and the names of the classes."""
 
-import io
-import math
 from pathlib import Path
 
 import numpy as np
 
-from fashion_mnist import archives, files
+from fashion_mnist import archives
 from fashion_mnist.errors import InputError, first_sentence
 
 CLASS_NAMES = (
@@ -26,9 +24,7 @@ IMAGE_SHAPE = (28, 28, 1)
 
 def write(path: str | Path, images: np.ndarray, labels: np.ndarray) -> None:
     """Write images uint8 (N, 28, 28) and labels uint8 (N,); the same arrays, the same bytes."""
-    archive = io.BytesIO()
-    np.savez(archive, images=images, labels=labels)
-    files.write(path, archive.getvalue())
+    archives.write_arrays(path, images=images, labels=labels)
 
 
 def read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
@@ -39,8 +35,7 @@ def read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         OSError: it cannot be read.
     """
     try:
-        stored = archives.read(path, "images.npy", "labels.npy")
-        images, labels = map(_array, stored)
+        images, labels = archives.read_arrays(path, "images", "labels")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: `dvc repro preprocess` makes it") from None
     except ValueError as error:
@@ -50,22 +45,6 @@ def read(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
         ) from None
     check(path, images, labels)
     return images, labels
-
-
-def _array(npy: bytes) -> np.ndarray:
-    """The array in the bytes of an npy file, not copied; ValueError if it is none of `write`'s."""
-    file = io.BytesIO(npy)
-    try:
-        np.lib.format.read_magic(file)
-        shape, by_columns, dtype = np.lib.format.read_array_header_1_0(file)
-    except Exception as error:  # numpy lets Python parse the header
-        raise ValueError(first_sentence(error)) from None
-    start = file.tell()
-    if by_columns or dtype.hasobject or len(npy) - start != dtype.itemsize * math.prod(shape):
-        raise ValueError(f"{shape} {dtype} is not what {len(npy) - start:,} bytes hold")
-    if max(shape, default=0) > len(npy):
-        raise ValueError(f"there is no shape {shape}")
-    return np.frombuffer(npy, dtype, offset=start).reshape(shape)
 
 
 def load(path: str | Path) -> tuple[np.ndarray, np.ndarray]:

@@ -28,18 +28,22 @@ def accuracy_interval(correct: int, total: int) -> tuple[float, float]:
     return float(interval.low), float(interval.high)
 
 
-def mcnemar(right: np.ndarray, other_right: np.ndarray) -> float:
+def with_interval(accuracy: float, images: int) -> dict[str, float]:
+    """An accuracy measured on so many images, and its 95 % interval."""
+    low, high = accuracy_interval(round(accuracy * images), images)
+    return {"accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
+
+
+def mcnemar(only: int, only_other: int) -> float:
     """How likely such a difference is by chance (McNemar 1947, Psychometrika 12:153-157).
 
     Exact: of the images that just one of two models has right, each has half of them if
     they are equally good.
 
     Args:
-        right: bool (N,), whether a model has each image right.
-        other_right: the same of another model.
+        only: how many images a model has right and the other has not.
+        only_other: how many the other has right and it has not.
     """
-    only = int((right & ~other_right).sum())
-    only_other = int((other_right & ~right).sum())
     if only + only_other == 0:
         return 1.0
     return float(binomtest(only, only + only_other).pvalue)
@@ -67,8 +71,7 @@ def in_short(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         labels: integers (N,).
     """
     loss, accuracy = loss_and_accuracy(probabilities, labels)
-    low, high = accuracy_interval(round(accuracy * len(labels)), len(labels))
-    return {"loss": loss, "accuracy": accuracy, "accuracy_low": low, "accuracy_high": high}
+    return {"loss": loss, **with_interval(accuracy, len(labels))}
 
 
 def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict:

@@ -40,6 +40,7 @@ OPTIMIZERS = frozenset(
     "Adadelta Adafactor Adagrad Adam AdamW Adamax Ftrl Lamb Lion Muon Nadam RMSprop SGD".split()
 )
 
+ENSEMBLE = "ensemble"  # the comparison's row of the models that are asked together
 LARGEST = 64 * 2**10  # bytes; a second of reading
 LONGEST = 1000  # characters of one value
 MOST_VALUES = 20_000  # where an alias counts as all that it stands for
@@ -119,6 +120,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
 Layer = Annotated[
     tuple[str, dict[str, Any]],
     _one_known("layer", LAYERS | {"Repeat", "Residual"}),
@@ -185,7 +188,7 @@ class Train(_Section):
     recipe: str
     splits: list[Annotated[int, Field(ge=1, le=1000)]] = Field(min_length=1)
     seed: int = Field(ge=0, lt=2**31)
-    threads: int = Field(ge=1, le=1024)
+    threads: Threads
 
     @model_validator(mode="after")
     def _no_split_twice(self) -> Self:
@@ -236,6 +239,7 @@ class Row(_Section):
 
     architecture: str
     recipe: str
+    threads: Threads
     seeds: list[Annotated[int, Field(ge=0, lt=2**31)]] = []
     published: dict[str, Annotated[float, Field(gt=0, le=1)]] = {}
 
@@ -268,6 +272,7 @@ class Params(_Section):
     architectures: dict[str, Layers]
     recipes: dict[str, Recipe]
     comparison: dict[str, Row] = {}
+    ensemble: list[str] = []
 
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
@@ -281,9 +286,17 @@ class Params(_Section):
                     raise ValueError(
                         f"{path}.{key}: no {key} is named {name!r}; {suggest(name, known)}"
                     )
+        trained = [name for name, row in self.comparison.items() if row.seeds]
+        if ENSEMBLE in self.comparison:
+            raise ValueError(f"comparison.{ENSEMBLE}: the row of the ensemble has that name")
+        for name in self.ensemble:
+            if name not in trained:
+                raise ValueError(
+                    f"ensemble: no row with seeds is named {name!r}; {suggest(name, trained)}"
+                )
         return self
 
-    def task(self, chosen: Train | Baseline | Row, seed: int) -> Task:
+    def task(self, chosen: Train | Baseline | Row, seed: int, threads: int) -> Task:
         """Everything that the architecture and the recipe of these names stand for."""
         return Task(
             chosen.architecture,
@@ -291,7 +304,7 @@ class Params(_Section):
             chosen.recipe,
             self.recipes[chosen.recipe],
             seed,
-            self.train.threads,
+            threads,
         )
 
 

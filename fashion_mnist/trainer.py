@@ -1,13 +1,16 @@
 """Builds and trains the model of a task, and tells of it as it goes."""
 
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
-from fashion_mnist import accelerators, architectures, console, engine, recipes, training
+from fashion_mnist import accelerators, architectures, console, engine, inputs, recipes, training
 from fashion_mnist.checkpoints import Checkpoint
 from fashion_mnist.engine import keras
 from fashion_mnist.params import Task
 from fashion_mnist.training import Epoch, Examples
+
+CHECKPOINTS = Path("models/checkpoints")
 
 
 def build(task: Task) -> keras.Model:
@@ -22,6 +25,16 @@ def build(task: Task) -> keras.Model:
     recipes.optimizer(task.recipe_name, task.recipe, steps=1)
     recipes.augmentation(task.recipe_name, task.recipe)
     return model
+
+
+def checkpoint(name: str, selected: object, data: Path) -> Checkpoint:
+    """Where a training that comes from these parameters and data may have got to before.
+
+    One in other arithmetic is another training: half precision depends on the processor.
+    """
+    half = accelerators.has_fast_bfloat16()
+    key = inputs.fingerprint((name, selected, half), data, keras.backend.backend())
+    return Checkpoint(CHECKPOINTS / name, key)
 
 
 def train(

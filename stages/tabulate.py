@@ -2,17 +2,16 @@
 
 import argparse
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fashion_mnist import console, dataset, inputs, params, records
+from fashion_mnist import console, dataset, inputs, params, records, rows
 
 TEST = Path("data/processed/test.npz")
-RESULTS = Path("models/comparison")
 COMPARISON = Path("metrics/comparison.json")
 
 
@@ -21,51 +20,53 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.tabulate"
     ).parse_args()
-    with inputs.held(lambda config: config.comparison) as rows:
-        tabulate(rows)
+    with inputs.held(lambda config: (config.comparison, config.ensemble)) as (compared, together):
+        tabulate(compared, together)
 
 
-def tabulate(rows: Mapping[str, params.Row]) -> None:
-    """Write a line for each row, and one for each two rows that were trained."""
-    from fashion_mnist import evaluation
-
-    for folder in RESULTS.iterdir():  # what params.yaml no longer names
-        if folder.name not in rows:
+def tabulate(compared: Mapping[str, params.Row], together: Sequence[str]) -> None:
+    """Write a line for each row, one for an ensemble, and one for each two that were trained."""
+    for folder in rows.FOLDER.iterdir():  # what params.yaml no longer names
+        if folder.name not in compared:
             shutil.rmtree(folder)
     _, labels = dataset.read(TEST)
-    right = {name: answers(name, row) == labels for name, row in rows.items() if row.seeds}
+    probabilities = {
+        name: rows.read_probabilities(name, row.seeds)
+        for name, row in compared.items()
+        if row.seeds
+    }
+    lines: list[dict[str, Any]] = [
+        {
+            "name": name,
+            "published": row.published,
+            **rows.read_size(name),
+            "threads": row.threads,
+            "seeds": row.seeds,
+        }
+        for name, row in compared.items()
+    ]
+    if together:
+        members = [line for line in lines if line["name"] in together]
+        lines.append(ensemble(members))
+        asked = np.concatenate([probabilities[name] for name in together])
+        probabilities[params.ENSEMBLE] = asked.mean(axis=0, keepdims=True)
+    right = {name: each.argmax(axis=2) == labels for name, each in probabilities.items()}
     records.write_json(
         COMPARISON,
         {
-            "rows": [
-                {
-                    "name": name,
-                    "published": row.published,
-                    **accuracy(right.get(name)),
-                    **records.read_json(RESULTS / name / "size.json"),
-                    "seeds": row.seeds,
-                }
-                for name, row in rows.items()
-            ],
-            "pairs": [
-                {
-                    "a": a,
-                    "b": b,
-                    "only_a": int((right[a][0] & ~right[b][0]).sum()),
-                    "only_b": int((right[b][0] & ~right[a][0]).sum()),
-                    "p": evaluation.mcnemar(right[a][0], right[b][0]),
-                }
-                for a, b in combinations(right, 2)
-            ],
+            "rows": [line | accuracy(right.get(line["name"])) for line in lines],
+            "pairs": [pair(right, a, b) for a, b in combinations(right, 2)],
         },
     )
     console.say(f"wrote {COMPARISON}")
 
 
-def answers(name: str, row: params.Row) -> np.ndarray:
-    """The class that each seed's model gives each test image: (seeds, 10,000)."""
-    table = records.read_csv(RESULTS / name / "answers.csv")
-    return np.array([[line[str(seed)] for line in table] for seed in row.seeds])
+def ensemble(members: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The line of all models of these rows together, of which the probabilities are averaged."""
+    line = {"name": params.ENSEMBLE, "published": {}}
+    for key in ("parameters", "multiply_adds"):
+        line[key] = sum(member[key] * len(member["seeds"]) for member in members)
+    return line | {"seeds": []}
 
 
 def accuracy(right: np.ndarray | None) -> dict[str, Any]:
@@ -78,15 +79,18 @@ def accuracy(right: np.ndarray | None) -> dict[str, Any]:
 
     if right is None:
         return dict.fromkeys(("accuracy", "accuracy_low", "accuracy_high")) | {"by_seed": []}
-    mean = float(right.mean())
-    images = right.shape[1]
-    low, high = evaluation.accuracy_interval(round(mean * images), images)
-    return {
-        "accuracy": mean,
-        "accuracy_low": low,
-        "accuracy_high": high,
-        "by_seed": right.mean(axis=1).tolist(),
-    }
+    by_seed = right.mean(axis=1).tolist()
+    return evaluation.with_interval(float(right.mean()), right.shape[1]) | {"by_seed": by_seed}
+
+
+def pair(right: Mapping[str, np.ndarray], a: str, b: str) -> dict[str, Any]:
+    """How many images only one of two rows has right, each with its first seed, and by chance."""
+    from fashion_mnist import evaluation
+
+    first, second = right[a][0], right[b][0]
+    only_a, only_b = int((first & ~second).sum()), int((second & ~first).sum())
+    chance = evaluation.mcnemar(only_a, only_b)
+    return {"a": a, "b": b, "only_a": only_a, "only_b": only_b, "p": chance}
 
 
 if __name__ == "__main__":

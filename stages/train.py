@@ -6,10 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from fashion_mnist import candidates, console, dataset, inputs, params, records
-from fashion_mnist.checkpoints import Checkpoint
 
 TRAIN = Path("data/processed/train.npz")
-CHECKPOINTS = Path("models/checkpoints")
 
 
 def model_name(text: str) -> str:
@@ -29,7 +27,7 @@ def main() -> None:
 
     def wanted(config: params.Params) -> tuple[params.Task, params.Split]:
         chosen = config.baseline if name == "baseline" else config.train
-        return config.task(chosen, config.train.seed), config.split
+        return config.task(chosen, config.train.seed, config.train.threads), config.split
 
     with inputs.held(wanted) as (task, split):
         train(name, task, split)
@@ -38,7 +36,7 @@ def main() -> None:
 def train(name: str, task: params.Task, split: params.Split) -> None:
     """Train the model and write all that the stage gives."""
     # Only now: they take seconds to load, and params.yaml is known to be good.
-    from fashion_mnist import engine, models, splits, trainer
+    from fashion_mnist import models, splits, trainer
     from fashion_mnist.training import Epoch, Examples
 
     model = trainer.build(task)
@@ -55,8 +53,7 @@ def train(name: str, task: params.Task, split: params.Split) -> None:
     def write_history(epochs: list[Epoch]) -> None:
         records.write_csv(history, map(asdict, epochs))
 
-    key = inputs.fingerprint((name, task, split), TRAIN, engine.keras.backend.backend())
-    checkpoint = Checkpoint(CHECKPOINTS / name, key)
+    checkpoint = trainer.checkpoint(name, (task, split), TRAIN)
     kept = trainer.train(name, task, model, training_set, validation_set, checkpoint, write_history)
 
     saved = Path(f"models/{name}.h5")

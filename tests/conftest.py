@@ -138,6 +138,7 @@ def new_workspace(path: Path, data: Path) -> Workspace:
         baseline__architecture="tiny",
         baseline__recipe="quick",
         comparison={},
+        ensemble=[],
     )
     for command in (
         ("git", "init", "-q"),

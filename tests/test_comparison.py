@@ -4,10 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comparison import page
-from fashion_mnist import architectures, params
+from fashion_mnist import architectures, dataset, models, params
 from tests.conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
@@ -26,13 +27,14 @@ def compared(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFac
     shutil.copytree(
         ROOT / "comparison", workspace.path / "comparison", ignore=shutil.ignore_patterns("*.lock")
     )
-    row = {"architecture": "tiny", "recipe": "quick", "published": {"someone": 0.9}}
+    row = {"architecture": "tiny", "recipe": "quick", "threads": 1, "published": {"someone": 0.9}}
     workspace.set_params(
         comparison={
             "one": row | {"seeds": [1, 2]},
             "other": row | {"seeds": [3]},
             "counted": row | {"seeds": []},
-        }
+        },
+        ensemble=["one", "other"],
     )
     done = workspace.run("python", "-m", "fashion_mnist.parallel", "comparison/dvc.yaml")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -44,7 +46,7 @@ def comparison(workspace: Workspace) -> dict:
 
 
 def test_each_row_has_its_accuracy_with_an_interval_beside_what_is_published(compared: Workspace):
-    one, other, counted = comparison(compared)["rows"]
+    one, other, counted, _ = comparison(compared)["rows"]
     assert [one["name"], other["name"], counted["name"]] == ["one", "other", "counted"]
     assert one["accuracy_low"] < one["accuracy"] < one["accuracy_high"]
     assert one["accuracy"] == pytest.approx(sum(one["by_seed"]) / 2)
@@ -54,7 +56,7 @@ def test_each_row_has_its_accuracy_with_an_interval_beside_what_is_published(com
 
 
 def test_a_row_without_seeds_is_counted_and_not_trained(compared: Workspace):
-    one, _, counted = comparison(compared)["rows"]
+    one, _, counted, _ = comparison(compared)["rows"]
     assert counted["accuracy"] is None
     assert (counted["parameters"], counted["multiply_adds"]) == (
         one["parameters"],
@@ -63,12 +65,33 @@ def test_a_row_without_seeds_is_counted_and_not_trained(compared: Workspace):
 
 
 def test_two_rows_are_compared_image_by_image(compared: Workspace):
-    (pair,) = comparison(compared)["pairs"]
+    pair = comparison(compared)["pairs"][0]
     assert (pair["a"], pair["b"]) == ("one", "other")
-    one, other, _ = comparison(compared)["rows"]
+    one, other, *_ = comparison(compared)["rows"]
     difference = (pair["only_a"] - pair["only_b"]) / 100
     assert difference == pytest.approx(one["by_seed"][0] - other["by_seed"][0])
     assert 0 < pair["p"] <= 1
+
+
+def test_the_ensemble_is_as_large_as_all_of_its_models(compared: Workspace):
+    one, other, _, together = comparison(compared)["rows"]
+    assert together["name"] == "ensemble"
+    for key in ("parameters", "multiply_adds"):
+        assert together[key] == 2 * one[key] + other[key]
+
+
+def test_the_ensemble_averages_the_probabilities_of_its_models(compared: Workspace):
+    images, labels = dataset.read(compared.path / "data/processed/test.npz")
+    path = compared.path / "models/comparison"
+    names = {"one": [1, 2], "other": [3]}
+    said = [
+        models.predict(models.load_best_model(path / name / f"seed-{seed}.h5"), images)
+        for name, seeds in names.items()
+        for seed in seeds
+    ]
+    *_, together = comparison(compared)["rows"]
+    right = np.mean(said, axis=0).argmax(axis=1) == labels
+    assert together["accuracy"] == pytest.approx(right.mean())
 
 
 def test_a_row_can_be_scored_again_from_its_file(compared: Workspace):
@@ -89,7 +112,7 @@ def test_only_what_an_edit_can_have_changed_runs_again(compared: Workspace, tmp_
     ran = workspace.repro("comparison/dvc.yaml")
     assert ran == ["comparison/dvc.yaml:row@other", "comparison/dvc.yaml:tabulate"]
     assert not (workspace.path / "models/comparison/counted").exists()
-    assert [row["name"] for row in comparison(workspace)["rows"]] == ["one", "other"]
+    assert [row["name"] for row in comparison(workspace)["rows"]] == ["one", "other", "ensemble"]
 
 
 def test_the_pipeline_itself_does_not_see_the_comparison(compared: Workspace):
@@ -115,12 +138,13 @@ def test_the_page_shows_what_was_measured(compared: Workspace):
     shutil.copy(ROOT / "README.md", compared.path)
     done = compared.run("python", "-m", "comparison.page")
     assert done.returncode == 0, done.stderr
-    one, other, _ = comparison(compared)["rows"]
+    one, other, _, together = comparison(compared)["rows"]
     for name in ("comparison/README.md", "README.md"):
         text = (compared.path / name).read_text()
         assert f"| `one` | {one['accuracy']:.2%} (" in text
         assert f"| `other` | {other['accuracy']:.2%} (" in text
         assert "| `counted` | not trained |" in text
+        assert f"| `ensemble` | {together['accuracy']:.2%} (" in text
     assert (compared.path / "comparison/accuracy.png").stat().st_size > 10_000
 
 

@@ -42,12 +42,9 @@ def test_calibration_error_is_the_gap_when_always_sure_and_half_right():
     assert evaluation.expected_calibration_error(np.eye(10)[[0, 0]], labels) == pytest.approx(0.5)
 
 
-def test_mcnemars_test_counts_only_images_that_one_of_two_has_right():
-    both, only, other, neither = 50, 2, 10, 5
-    right = np.repeat([True, True, False, False], [both, only, other, neither])
-    other_right = np.repeat([True, False, True, False], [both, only, other, neither])
-    assert evaluation.mcnemar(right, other_right) == pytest.approx(2 * (1 + 12 + 66) / 2**12)
-    assert evaluation.mcnemar(right, right) == 1
+def test_mcnemars_test_is_exact():
+    assert evaluation.mcnemar(2, 10) == pytest.approx(2 * (1 + 12 + 66) / 2**12)
+    assert evaluation.mcnemar(0, 0) == 1
 
 
 def test_scores_name_every_class():
