@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_mnist import accelerators, trainer
 from fashion_mnist.checkpoints import Checkpoint
 
 ARRAYS = {"history": np.array([[1.0, 0.5]]), "variable 0": np.arange(6, dtype=np.float32)}
@@ -27,6 +28,19 @@ def test_what_was_saved_comes_back(path: Path):
 
 def test_another_runs_is_ignored(path: Path):
     assert Checkpoint(path, b"theirs").load() is None
+
+
+@pytest.mark.parametrize("fast_bfloat16", [True, False])
+def test_one_in_other_arithmetic_is_ignored(
+    fast_bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("data.npz").write_bytes(b"images")
+    monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: fast_bfloat16)
+    trainer.checkpoint("model-1", "a task", Path("data.npz")).save(ARRAYS)
+    assert trainer.checkpoint("model-1", "a task", Path("data.npz")).load() is not None
+    monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: not fast_bfloat16)
+    assert trainer.checkpoint("model-1", "a task", Path("data.npz")).load() is None
 
 
 def test_one_that_is_cut_off_anywhere_is_ignored(path: Path):

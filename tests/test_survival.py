@@ -185,6 +185,31 @@ def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
             process.kill()
 
 
+def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: Workspace):
+    slow_to_end = (
+        "import time\n"
+        "from fashion_mnist import console\n"
+        "class Library:\n"
+        "    def __del__(self, wait=time.sleep): wait(60)\n"
+        "library = Library()\n"
+        "console.run(lambda: print('begun', flush=True) or time.sleep(60))"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", slow_to_end],
+        cwd=workspace.path,
+        env={**os.environ, "DVC_STAGE": "train@1", "PYTHONPATH": str(workspace.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            assert process.wait(5) == 130
+        finally:
+            process.kill()
+
+
 @pytest.mark.parametrize("edited", ["params.yaml", "fashion_mnist/splits.py"])
 def test_an_edit_while_a_stage_runs_is_never_taken_for_what_it_ran_with(
     workspace: Workspace, edited: str
