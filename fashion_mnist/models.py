@@ -20,7 +20,7 @@ import numpy as np
 
 from fashion_mnist import accelerators, archives, descriptions, files, hdf5
 from fashion_mnist.dataset import CLASS_NAMES, IMAGE_SHAPE
-from fashion_mnist.engine import keras, legacy_h5_format
+from fashion_mnist.engine import in_batches, keras, legacy_h5_format
 from fashion_mnist.errors import InputError, first_sentence
 
 LARGEST = 2**30  # bytes of a file
@@ -85,7 +85,8 @@ def probabilities(network: keras.Model, images: np.ndarray) -> np.ndarray:
     shares = accelerators.shares()
     filled = np.concatenate([images, np.zeros_like(images[: -len(images) % shares])])
     batch_size = max(PREDICTION_BATCH // shares, 1) * shares
-    return network.predict(filled[..., np.newaxis], batch_size=batch_size, verbose=0)[: len(images)]
+    batches = in_batches(batch_size, filled[..., np.newaxis])
+    return network.predict(**batches, verbose=0)[: len(images)]
 
 
 def on_bytes(

@@ -9,7 +9,7 @@ import numpy as np
 from fashion_mnist import accelerators, evaluation, models, recipes
 from fashion_mnist.checkpoints import Checkpoint
 from fashion_mnist.dataset import CLASS_NAMES
-from fashion_mnist.engine import keras
+from fashion_mnist.engine import in_batches, keras
 from fashion_mnist.errors import InputError
 from fashion_mnist.params import Recipe
 
@@ -122,8 +122,9 @@ def fit(
             random = np.random.default_rng([seed, number])
             with accelerators.half_precision(model):
                 means = network.fit(
-                    *arranged(training.images, targets, recipe, random),
-                    batch_size=recipe.batch_size,
+                    **in_batches(
+                        recipe.batch_size, *arranged(training.images, targets, recipe, random)
+                    ),
                     shuffle=False,
                     verbose=0,
                     callbacks=[report],
