@@ -178,8 +178,8 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
                 markerfacecolor="none",
                 label="published",
             )
-    _points(by_size, [(row["multiply_adds"], row) for row in trained])
-    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])])
+    _points(by_size, [(row["multiply_adds"], row) for row in trained], beside=10)
+    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])], beside=2)
     by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
     by_time.set(xlabel="seconds to train a model")
     known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
@@ -192,8 +192,8 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
     return figure
 
 
-def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
-    """Each row at its x, and beside it its name, moved up where it would cover another's."""
+def _points(axes: Axes, rows: Sequence[tuple[float, Row]], beside: float) -> None:
+    """Each row at its x, its name at `beside` times that, moved up where it would cover another's."""
     above = 0.0
     for x, row in sorted(rows, key=lambda point: point[1]["accuracy"]):
         axes.errorbar(
@@ -209,7 +209,7 @@ def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
         axes.annotate(
             row["name"],
             (x, row["accuracy"]),
-            (2 * x, above),
+            (beside * x, above),
             va="center",
             fontsize=8,
             arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
