@@ -193,7 +193,7 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
 
 
 def _points(axes: Axes, rows: Sequence[tuple[float, Row]], beside: float) -> None:
-    """Each row at its x, its name at `beside` times that, moved up where it would cover another's."""
+    """Each row at its x, its name at `beside` times that, moved up where it would cover one."""
     above = 0.0
     for x, row in sorted(rows, key=lambda point: point[1]["accuracy"]):
         axes.errorbar(
