@@ -9,6 +9,7 @@ import pytest
 
 from comparison import page
 from fashion_mnist import architectures, dataset, models, params
+from fashion_mnist.rows import model_file
 from tests.conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
@@ -82,13 +83,8 @@ def test_the_ensemble_is_as_large_as_all_of_its_models(compared: Workspace):
 
 def test_the_ensemble_averages_the_probabilities_of_its_models(compared: Workspace):
     images, labels = dataset.read(compared.path / "data/processed/test.npz")
-    path = compared.path / "models/comparison"
-    names = {"one": [1, 2], "other": [3]}
-    said = [
-        models.predict(models.load_best_model(path / name / f"seed-{seed}.h5"), images)
-        for name, seeds in names.items()
-        for seed in seeds
-    ]
+    files = [model_file(name, seed) for name, seed in (("one", 1), ("one", 2), ("other", 3))]
+    said = [models.predict(models.load_best_model(compared.path / file), images) for file in files]
     *_, together = comparison(compared)["rows"]
     right = np.mean(said, axis=0).argmax(axis=1) == labels
     assert together["accuracy"] == pytest.approx(right.mean())

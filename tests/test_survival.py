@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
@@ -166,23 +168,32 @@ def test_dvc_that_is_stopped_leaves_no_child(workspace: Workspace, number: int):
         assert time.monotonic() - sent < 5
 
 
+@contextmanager
+def stage_of(code: str, workspace: Workspace) -> Iterator[subprocess.Popen[str]]:
+    """A process that runs this code as DVC runs a stage; it is killed at the end."""
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        cwd=workspace.path,
+        env={**os.environ, "DVC_STAGE": "train@1", "PYTHONPATH": str(workspace.path)},
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
     busy = (
         "import hashlib\n"
         "from fashion_mnist import console\n"
         "console.run(lambda: print(hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9), flush=True))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", busy],
-        cwd=workspace.path,
-        env={**os.environ, "DVC_STAGE": "train@1", "PYTHONPATH": str(workspace.path)},
-    ) as process:
-        try:
-            until(lambda: psutil.Process(process.pid).cpu_times().user > 1, "it to compute")
-            process.send_signal(signal.SIGINT)
-            assert process.wait(5) == 130
-        finally:
-            process.kill()
+    with stage_of(busy, workspace) as process:
+        until(lambda: psutil.Process(process.pid).cpu_times().user > 1, "it to compute")
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
 
 
 def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: Workspace):
@@ -194,20 +205,11 @@ def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: W
         "library = Library()\n"
         "console.run(lambda: print('begun', flush=True) or time.sleep(60))"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", slow_to_end],
-        cwd=workspace.path,
-        env={**os.environ, "DVC_STAGE": "train@1", "PYTHONPATH": str(workspace.path)},
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "begun\n"
-            process.send_signal(signal.SIGINT)
-            assert process.wait(5) == 130
-        finally:
-            process.kill()
+    with stage_of(slow_to_end, workspace) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "begun\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(5) == 130
 
 
 @pytest.mark.parametrize("edited", ["params.yaml", "fashion_mnist/splits.py"])
