@@ -4,6 +4,7 @@ import io
 import math
 import os
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +36,16 @@ def _member(archive: zipfile.ZipFile, name: str, size: int) -> bytes:
     return archive.read(member)
 
 
-def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
-    """Write an npz file; the same arrays, the same bytes."""
+def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """The npz file with these; the same arrays, the same bytes."""
     archive = io.BytesIO()
     np.savez(archive, allow_pickle=False, **arrays)
-    files.write(path, archive.getvalue())
+    return archive.getvalue()
+
+
+def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
+    """Write what `pack` gives."""
+    files.write(path, pack(arrays))
 
 
 def read_arrays(path: str | Path, *names: str) -> list[np.ndarray]:

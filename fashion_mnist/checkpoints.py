@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion_mnist import files
+from fashion_mnist import archives, files
 
 SEAL = hashlib.sha256().digest_size
 
@@ -30,9 +30,7 @@ class Checkpoint:
         Raises:
             OSError: the file cannot be written; what was saved before stays.
         """
-        archive = io.BytesIO()
-        np.savez(archive, allow_pickle=False, **arrays)
-        content = archive.getvalue()
+        content = archives.pack(arrays)
         files.write(self._path, self._seal(content) + content)
 
     def load(self) -> dict[str, np.ndarray] | None:

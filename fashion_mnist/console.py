@@ -1,6 +1,7 @@
 """How a program of this project speaks to the person who started it."""
 
 import contextlib
+import faulthandler
 import os
 import re
 import signal
@@ -9,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 from tqdm import tqdm
@@ -61,7 +63,7 @@ def run(main: Callable[[], int | None]) -> None:
     if "DVC_STAGE" in os.environ:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             _heed_interrupts()
-        threading.Thread(target=_end_with, args=[os.getppid()], daemon=True).start()
+        threading.Thread(target=_end_with_dvc, args=[os.getppid()], daemon=True).start()
     try:
         code = main()
     except InputError as error:
@@ -78,10 +80,17 @@ def run(main: Callable[[], int | None]) -> None:
     sys.exit(code)
 
 
-def _end_with(parent: int) -> None:
+def _end_with_dvc(parent: int) -> None:
     """Interrupt this process when DVC, which started it, is gone: nobody takes its result."""
-    while os.getppid() == parent:
-        time.sleep(0.5)
+    import psutil  # takes a while to load, and the stage has begun
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        starter = psutil.Process(parent)
+        # The shell that DVC uses: bash becomes its command, Debian's sh starts it and waits.
+        if starter.name() == Path(os.environ.get("SHELL") or "/bin/sh").name:
+            starter = psutil.Process(starter.ppid())
+        while starter.is_running() and starter.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
     _end_soon()
     os.kill(os.getpid(), signal.SIGINT)
 
@@ -101,14 +110,17 @@ def _end_when_interrupted(numbers: socket.socket) -> None:
 
 
 def _end_soon() -> None:
-    """Python drops a KeyboardInterrupt that happens to be raised in a finalizer."""
-    timer = threading.Timer(GRACE, os._exit, [130])
-    timer.daemon = True
-    timer.start()
+    """Have this process end whatever becomes of the KeyboardInterrupt.
+
+    Python drops one that is raised in a finalizer, and a library may keep Python waiting: the
+    watchdog of faulthandler, alone in the standard library, needs no turn of Python's to end it.
+    """
+    nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    faulthandler.dump_traceback_later(GRACE, exit=True, file=nowhere)
 
 
 def _leave(code: int) -> NoReturn:
-    """End without a teardown: TensorFlow's may wait for its own threads, and not for seconds."""
+    """End without a teardown: TensorFlow's may wait for its own threads for a minute."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError):
             stream.flush()
