@@ -188,7 +188,8 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
         axes.set_xscale("log")
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.3)
-        axes.margins(x=0.45)
+        left, right = axes.dataLim.intervalx
+        axes.set_xlim(left / 3, right * 50)  # the names stand on the right
     return figure
 
 
