@@ -136,14 +136,17 @@ def test_a_missing_result_is_told_in_a_sentence(
     finished_workspace: Workspace,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
     name: str,
 ):
     workspace = finished_workspace.copy(tmp_path / "project")
     (workspace.path / name).unlink()
     monkeypatch.chdir(workspace.path)
     monkeypatch.setattr("sys.argv", ["report"])
-    with pytest.raises(InputError, match=f"^{name} is missing: `dvc repro` makes it$"):
-        report.main()
+    with pytest.raises(SystemExit) as ended:
+        report.console.run(report.main)
+    assert ended.value.code == 1
+    assert capsys.readouterr().err == f"error: {name} is missing: `dvc repro` makes it\n"
     assert not list((workspace.path / "plots").glob("*report*"))
 
 

@@ -195,7 +195,7 @@ def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
     with stage_of(busy, workspace) as process:
         until(lambda: psutil.Process(process.pid).cpu_times().user > 1, "it to compute")
         process.send_signal(signal.SIGINT)
-        assert process.wait(5) != 0
+        assert process.wait(5) == 1  # by the watchdog: Python has no turn
 
 
 def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: Workspace):
