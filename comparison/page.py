@@ -178,8 +178,8 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
                 markerfacecolor="none",
                 label="published",
             )
-    _points(by_size, [(row["multiply_adds"], row) for row in trained], beside=10)
-    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])], beside=2)
+    _points(by_size, [(row["multiply_adds"], row) for row in trained])
+    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])])
     by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
     by_time.set(xlabel="seconds to train a model")
     known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
@@ -189,12 +189,12 @@ def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
         axes.grid(alpha=0.3)
         left, right = axes.dataLim.intervalx
-        axes.set_xlim(left / 3, right * 50)  # the names stand on the right
+        axes.set_xlim(left / 3, right * 100)  # the names stand on the right
     return figure
 
 
-def _points(axes: Axes, rows: Sequence[tuple[float, Row]], beside: float) -> None:
-    """Each row at its x, its name at `beside` times that, moved up where it would cover one."""
+def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
+    """Each row at its x, its name a decade to the right, moved up where it would cover one."""
     above = 0.0
     for x, row in sorted(rows, key=lambda point: point[1]["accuracy"]):
         axes.errorbar(
@@ -210,7 +210,7 @@ def _points(axes: Axes, rows: Sequence[tuple[float, Row]], beside: float) -> Non
         axes.annotate(
             row["name"],
             (x, row["accuracy"]),
-            (beside * x, above),
+            (10 * x, above),
             va="center",
             fontsize=8,
             arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
