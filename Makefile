@@ -14,7 +14,7 @@ repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up 
 	@$(RUN) python -m fashion_mnist.parallel
 	@$(RUN) python -m fashion_mnist.results
 
-comparison: .venv/installed  ## train other networks too, and put them in a table: over an hour
+comparison: .venv/installed  ## train other networks too, and put them in a table: over three hours
 	@$(RUN) python -m fashion_mnist.params
 	@$(RUN) python -m fashion_mnist.parallel comparison/dvc.yaml
 	@$(RUN) python -m comparison.page
