@@ -6,8 +6,9 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fashion_mnist import figures, files, records
-from fashion_mnist.markdown import table
+from fashion_mnist.reporting import figures
+from fashion_mnist.reporting.markdown import table
+from fashion_mnist.storage import files, records
 
 HERE = Path(__file__).parent
 GOALS = {  # what the ratio is, whether it should be low or high, and the bound

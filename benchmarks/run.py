@@ -25,8 +25,11 @@ import psutil
 import yaml
 
 from benchmarks import page
-from fashion_mnist import console, dataset, files, idx, records
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import idx
+from fashion_mnist.learning import dataset
+from fashion_mnist.running import console
+from fashion_mnist.storage import files, records
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results.json"
@@ -40,8 +43,8 @@ CORES = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.
 
 GEMM = """
 import sys, time, statistics
-from fashion_mnist import engine
-engine.make_reproducible(1, int(sys.argv[1]))
+from fashion_mnist.learning import backend
+backend.make_reproducible(1, int(sys.argv[1]))
 import tensorflow as tf
 a = tf.random.normal((2048, 2048))
 tf.matmul(a, a)

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.run import ACCURACY, FASTEST, ROOT, accuracy, clone, parameters, python
-from fashion_mnist import console, records
+from fashion_mnist.running import console
+from fashion_mnist.storage import records
 
 
 def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:

@@ -14,7 +14,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from fashion_mnist import console, figures, files, markdown, records
+from fashion_mnist.reporting import figures, markdown
+from fashion_mnist.running import console
+from fashion_mnist.storage import files, records
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"

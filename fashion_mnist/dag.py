@@ -161,7 +161,7 @@ def _set_aside_damaged_locks(repo: "Repo") -> None:
     from dvc.dvcfile import LOCK_FILE, Lockfile
     from dvc.exceptions import DvcException
 
-    from fashion_mnist import console
+    from fashion_mnist.running import console
 
     root = Path(repo.root_dir)
     for path in (root / LOCK_FILE, *root.glob(f"*/{LOCK_FILE}")):
@@ -197,7 +197,7 @@ def lock_order(repo: "Repo", plan: Plan) -> Iterator[None]:
     runs and forgotten when the last one has run, so that a run that was killed, stopped or
     failed and the one that goes on from there leave what a single one would have left.
     """
-    from fashion_mnist import files
+    from fashion_mnist.storage import files
 
     note = Path(repo.tmp_dir, "lock-order.json")
     orders = _noted_orders(note)

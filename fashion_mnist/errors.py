@@ -26,7 +26,7 @@ def why(error: OSError) -> str:
     return reason
 
 
-def first_sentence(error: Exception) -> str:
+def first_sentence(error: BaseException) -> str:
     """What a library's many-lined error says first, and what it expects instead."""
     text = " ".join(str(error).split())
     first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", text)

@@ -27,8 +27,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import yaml
 
-from fashion_mnist import console, dag
+from fashion_mnist import dag
 from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.running import console
 
 if TYPE_CHECKING:
     from distributed import Client, Future

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fashion_mnist import console
+from fashion_mnist.running import console
 
 # Whatever a reader is given: no longer, and no more memory.
 MOST_SECONDS = 20

@@ -14,8 +14,13 @@ from typing import NamedTuple
 
 import h5py
 
-from fashion_mnist import dataset, hdf5, idx, params, pictures, records
+from fashion_mnist.commands import pictures
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import idx
+from fashion_mnist.learning import dataset
+from fashion_mnist.model_files import hdf5
+from fashion_mnist.running import params
+from fashion_mnist.storage import records
 
 CORPUS = Path(__file__).parent / "corpus"
 HDF5_SECONDS = 2
@@ -39,7 +44,7 @@ def model(path: Path) -> object:
     """A whole model file."""
     from fashion_mnist import models  # which takes seconds
 
-    return models.load_best_model(path)
+    return models.load_model(path)
 
 
 def description(path: Path) -> object:

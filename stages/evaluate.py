@@ -1,16 +1,16 @@
-"""Score the best model, or any other, on the test set."""
+"""Score the best model on the test set."""
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from fashion_mnist import candidates, console, dataset, inputs, records, results
-
-if TYPE_CHECKING:
-    import keras
+from fashion_mnist.learning import dataset
+from fashion_mnist.reporting import results
+from fashion_mnist.running import console, params, provenance
+from fashion_mnist.storage import candidates, records
 
 TEST = Path("data/processed/test.npz")
 BEST = Path("models/best_model.h5")
@@ -23,69 +23,61 @@ MISTAKES = 24
 
 def main() -> None:
     """Run the stage."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python -m stages.evaluate --model models/model-2.h5",
-    )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        metavar="FILE",
-        help="a Keras .h5 or .keras model to score instead of the best one; writes no files",
-    )
-    other = parser.parse_args().model
-    with inputs.held(lambda _: None):
-        evaluate(other)
+    argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m stages.evaluate"
+    ).parse_args()
+    with provenance.unchanged(read) as (splits, has_flips):
+        evaluate([candidates.files(name).model for name in candidates.names(splits)], has_flips)
 
 
-def evaluate(other: Path | None) -> None:
-    """Score the best model and write its figures, or score another and write nothing."""
-    from fashion_mnist import evaluation, models
+def read() -> tuple[list[int], bool]:
+    """The candidates' splits, and whether they were trained on mirrored images."""
+    config = params.load()
+    augmentation = config.recipes[config.train.recipe].augmentation
+    return config.train.splits, any(kind == "RandomFlip" for kind, _ in augmentation)
 
-    model = models.load_best_model(other or BEST)
+
+def evaluate(models: Sequence[Path], has_flips: bool) -> None:
+    """Write the scores, tables and pictures of the best model, and the scores of all together.
+
+    Args:
+        models: of the ensemble, which is scored if there are at least two.
+        has_flips: whether the mean over an image and its mirror image is scored too.
+    """
+    # Keras takes seconds to load.
+    from fashion_mnist.learning.prediction import predict
+    from fashion_mnist.model_files.loading import load_model
+    from fashion_mnist.scoring import scores
+
     images, labels = dataset.read(TEST)
-    probabilities = models.predict(model, images)
-    scores = evaluation.scores(probabilities, labels)
-    if other is None:
-        mirrored = models.predict(model, images[:, :, ::-1])
-        ensemble = [models.predict(each, images) for each in all_candidates()]
-        scores["mirrored"] = evaluation.in_short((probabilities + mirrored) / 2, labels)
-        scores["ensemble"] = evaluation.in_short(np.mean(ensemble, axis=0), labels)
-    console.say(results.final_scores(scores))
-    if other is None:
-        records.write_json(METRICS, scores)
-        write_tables(scores, probabilities.argmax(axis=1), labels)
-        write_pictures(images, labels, probabilities)
-        console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
-
-
-def all_candidates() -> Iterator["keras.Model"]:
-    """The models of all splits, whose receipts are in the folder that this depends on."""
-    from fashion_mnist import models
-
-    for path in sorted(candidates.RECEIPTS.glob("model-*.json")):
-        yield models.load_best_model(candidates.model_file(candidates.receipt(path.stem)))
-
-
-def write_tables(scores: dict, predicted: np.ndarray, labels: np.ndarray) -> None:
-    """The tables that DVC draws: one row a test image, and one row a class."""
-    names = dataset.CLASS_NAMES
+    best = load_model(BEST)
+    probabilities = predict(best, images)
+    found: dict[str, Any] = scores.scores(probabilities, labels)
+    if has_flips:
+        mirrored = predict(best, images[:, :, ::-1])
+        found["flip_averaging"] = scores.in_short((probabilities + mirrored) / 2, labels)
+    if len(models) > 1:
+        averaged = np.mean([predict(load_model(path), images) for path in models], axis=0)
+        found["ensemble"] = {"models": len(models), **scores.in_short(averaged, labels)}
+    predicted = probabilities.argmax(axis=1)
+    records.write_json(METRICS, found)
+    records.write_csv(PLOTS / "per_class.csv", scores.by_class(predicted, labels))
     records.write_csv(
         PLOTS / "confusion.csv",
         (
-            {"actual": names[a], "predicted": names[p]}
+            {"actual": dataset.CLASS_NAMES[a], "predicted": dataset.CLASS_NAMES[p]}
             for a, p in zip(labels, predicted, strict=True)
         ),
     )
-    records.write_csv(
-        PLOTS / "per_class.csv",
-        ({"class": name, **by_class} for name, by_class in scores["classes"].items()),
-    )
+    write_pictures(images, labels, probabilities)
+    console.say(results.final_scores(found))
+    console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
 
 
 def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
     """The original's figure for the baseline and the best model, and what goes wrong."""
-    from fashion_mnist import evaluation, figures
+    from fashion_mnist.reporting import figures
+    from fashion_mnist.scoring.scores import most_confident_mistakes
 
     best = records.read_json(SELECTION)["best"]
     history = records.read_csv(TRAINING, texts=("model", "images"))
@@ -96,7 +88,7 @@ def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.nda
         rows = [row for row in history if row["model"] == name]
         figures.save(figures.training_curves(title, rows), PLOTS / picture)
     figures.save(figures.confusion(labels, probabilities.argmax(axis=1)), PLOTS / "confusion.png")
-    worst = evaluation.most_confident_mistakes(probabilities, labels, MISTAKES)
+    worst = most_confident_mistakes(probabilities, labels, MISTAKES)
     figures.save(
         figures.mistakes(images[worst], labels[worst], probabilities[worst]),
         PLOTS / "mistakes.png",

@@ -3,7 +3,8 @@
 import argparse
 from pathlib import Path
 
-from fashion_mnist import console, inputs, sources
+from fashion_mnist.ingest import sources
+from fashion_mnist.running import console, params, provenance
 
 RAW = Path("data/raw")
 
@@ -13,7 +14,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.fetch"
     ).parse_args()
-    with inputs.held(lambda config: config.fetch) as wanted:
+    with provenance.unchanged(lambda: params.load().fetch) as wanted:
         sources.fetch(wanted.sources, wanted.files, RAW, console.say)
     console.say(f"wrote {', '.join(wanted.files)} to {RAW}")
 

@@ -5,7 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fashion_mnist import console, dataset, duplicates, idx, inputs, records
+from fashion_mnist.ingest import duplicates, idx
+from fashion_mnist.learning import dataset
+from fashion_mnist.running import console, params, provenance
+from fashion_mnist.storage import records
 
 RAW = Path("data/raw")
 PROCESSED = Path("data/processed")
@@ -35,7 +38,7 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.preprocess"
     ).parse_args()
-    with inputs.held(lambda config: config.preprocess) as wanted:
+    with provenance.unchanged(lambda: params.load().preprocess) as wanted:
         train_images, train_labels = read("train")
         test_images, test_labels = read("t10k")
         shared = duplicates.also_in(train_images, test_images)

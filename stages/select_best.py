@@ -1,39 +1,53 @@
 """Make the candidate with the lowest validation loss the best model."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from fashion_mnist import candidates, console, files, inputs, records, results
+from fashion_mnist.reporting import results
+from fashion_mnist.running import console, params, provenance
+from fashion_mnist.storage import candidates, files, records
 
-HISTORY = Path("plots/history")
 TRAINING = Path("plots/training.csv")
 BEST = Path("models/best_model.h5")
 SELECTION = Path("metrics/selection.json")
 
 
-def rank(candidate: tuple[str, dict]) -> tuple[float, float, int]:
-    """The lowest loss is first; a tie goes to the higher accuracy, then the lower number."""
-    name, scores = candidate
+def main() -> None:
+    """Run the stage."""
+    argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m stages.select_best"
+    ).parse_args()
+    with provenance.unchanged(lambda: params.load().train.splits) as splits:
+        select(candidates.names(splits))
+
+
+def select(names: Sequence[str]) -> None:
+    """Choose among the candidates of these names."""
+    candidates.remove_all_except(names)
+    scores = {name: validation(name) for name in (candidates.BASELINE, *names)}
+    best = min(names, key=lambda name: rank(name, scores[name]))
+    files.write(BEST, candidates.files(best).model.read_bytes())
+    records.write_json(SELECTION, {"best": best, **scores[best]})
+    records.write_csv(TRAINING, training_rows(list(scores)))
+    console.say(results.table(scores, best))
+    console.say(f"wrote {BEST} ({best}), {SELECTION} and {TRAINING}")
+
+
+def validation(name: str) -> dict[str, float]:
+    """A model's validation {"loss", "accuracy"}."""
+    return records.read_json(candidates.files(name).metrics)["validation"]
+
+
+def rank(name: str, scores: Mapping[str, float]) -> tuple[float, float, int]:
+    """Sorts the lowest loss first; then the higher accuracy, then the lower split."""
     return scores["loss"], -scores["accuracy"], int(name.removeprefix("model-"))
-
-
-def forget_all_but(names: Sequence[str]) -> None:
-    """Remove what splits have left that params.yaml no longer names, and a DVC that was killed.
-
-    DVC takes whole folders for what this stage depends on, and would otherwise find
-    something else here than in a fresh clone.
-    """
-    known = {f"{name}.json" for name in names} | {f"{name}.csv" for name in ("baseline", *names)}
-    for path in (*candidates.RECEIPTS.iterdir(), *HISTORY.iterdir()):
-        if path.name not in known:
-            path.unlink()
 
 
 def training_rows(names: Sequence[str]) -> Iterator[dict]:
     """All histories as one table: a row for each epoch and for training and validation."""
     for name in names:
-        for row in records.read_csv(HISTORY / f"{name}.csv"):
+        for row in records.read_csv(candidates.files(name).history):
             for images, prefix in (("training", ""), ("validation", "val_")):
                 yield {
                     "model": name,
@@ -42,30 +56,6 @@ def training_rows(names: Sequence[str]) -> Iterator[dict]:
                     "loss": row[f"{prefix}loss"],
                     "accuracy": row[f"{prefix}accuracy"],
                 }
-
-
-def main() -> None:
-    """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m stages.select_best"
-    ).parse_args()
-    with inputs.held(lambda config: config.train.splits) as splits:
-        select(candidates.names(splits))
-
-
-def select(names: Sequence[str]) -> None:
-    """Choose among the models of these names."""
-    forget_all_but(names)
-    receipts = {name: candidates.receipt(name) for name in names}
-    best, receipt = min(receipts.items(), key=rank)
-    files.write(BEST, candidates.model_file(receipt).read_bytes())
-    records.write_json(
-        SELECTION, {"best": best, "loss": receipt["loss"], "accuracy": receipt["accuracy"]}
-    )
-    records.write_csv(TRAINING, training_rows(["baseline", *names]))
-    baseline = records.read_json("metrics/baseline.json")["validation"]
-    console.say(results.table({"baseline": baseline, **receipts}, best))
-    console.say(f"wrote {BEST} ({best}), {SELECTION} and {TRAINING}")
 
 
 if __name__ == "__main__":

@@ -4,8 +4,14 @@ import argparse
 import re
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from fashion_mnist import candidates, console, dataset, inputs, params, records
+from fashion_mnist.learning.schema import Job, Split
+from fashion_mnist.running import console, params, provenance
+from fashion_mnist.storage import candidates, records
+
+if TYPE_CHECKING:
+    from fashion_mnist.jobs import Trained
 
 TRAIN = Path("data/processed/train.npz")
 
@@ -25,51 +31,46 @@ def main() -> None:
     parser.add_argument("name", type=model_name, help="baseline, model-1, model-2, ...")
     name = parser.parse_args().name
 
-    def wanted(config: params.Params) -> tuple[params.Task, params.Split]:
+    def read() -> tuple[Job, Split]:
+        config = params.load()
         chosen = config.baseline if name == "baseline" else config.train
-        return config.task(chosen, config.train.seed, config.train.threads), config.split
+        return config.job(chosen), config.split
 
-    with inputs.held(wanted) as (task, split):
-        train(name, task, split)
+    with provenance.unchanged(read) as (job, split):
+        trained = train(name, job, split)
+    trained.checkpoint.remove()  # only now: after an edit, the next run continues from it
 
 
-def train(name: str, task: params.Task, split: params.Split) -> None:
-    """Train the model and write all that the stage gives."""
-    # Only now: they take seconds to load, and params.yaml is known to be good.
-    from fashion_mnist import models, splits, trainer
-    from fashion_mnist.training import Epoch, Examples
+def train(name: str, job: Job, split: Split) -> "Trained":
+    """Train the model and write the stage's outs."""
+    # Only now, because Keras takes seconds to load and params.yaml is known to be good.
+    from fashion_mnist import jobs
+    from fashion_mnist.learning import dataset, saving, splits, state
+    from fashion_mnist.learning.batches import Examples
 
-    model = trainer.build(task)
+    jobs.prepare(job)
     images, labels = dataset.read(TRAIN)
     number = 1 if name == "baseline" else int(name.removeprefix("model-"))
-    training_set, validation_set = (
+    training, validation = (
         Examples(images[indices], labels[indices])
         for indices in splits.split(labels, number, **split.model_dump())
     )
     del images
-
-    history = Path(f"plots/history/{name}.csv")
-
-    def write_history(epochs: list[Epoch]) -> None:
-        records.write_csv(history, map(asdict, epochs))
-
-    checkpoint = trainer.checkpoint(name, (task, split), TRAIN)
-    kept = trainer.train(name, task, model, training_set, validation_set, checkpoint, write_history)
-
-    saved = Path(f"models/{name}.h5")
-    models.save(model, saved)
-    metrics = Path(f"metrics/{name}.json")
+    trained = jobs.run(name, job, TRAIN, training, validation, split)
+    network, history = trained.network, trained.history
+    kept = state.kept(history, job.recipe)
     scores = {
         "train": {"loss": kept.loss, "accuracy": kept.accuracy},
         "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy},
         "epochs": kept.epoch,
-        "parameters": model.count_params(),
+        "parameters": network.count_params(),
     }
-    records.write_json(metrics, scores)
-    if name != "baseline":
-        candidates.write_receipt(name, saved, scores["validation"])
-    checkpoint.remove()
-    console.say(f"wrote {saved}, {metrics} and {history}")
+    files = candidates.files(name)
+    saving.save(network, files.model)
+    records.write_json(files.metrics, scores)
+    records.write_csv(files.history, map(asdict, history))
+    console.say(f"wrote {files.model}, {files.metrics} and {files.history}")
+    return trained
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-from fashion_mnist import idx
+from fashion_mnist.ingest import idx
 from tests import browser
 
 # What is started in the background may be deaf to Ctrl-C, and all its children with it.

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from fashion_mnist import architectures, params
 from fashion_mnist.errors import InputError
+from fashion_mnist.learning import networks
+from fashion_mnist.running import params
 from tests.conftest import ROOT
 
 PUBLISHED = params.load(ROOT / "params.yaml").architectures
@@ -12,33 +13,33 @@ SOFTMAX = ("Dense", {"units": 10, "activation": "softmax"})
 
 
 def test_improved_has_the_originals_parameters():
-    model = architectures.build("improved", PUBLISHED["improved"])
+    model = networks.build("improved", PUBLISHED["improved"])
     assert model.count_params() == 225_034
 
 
 def test_multiply_adds_are_those_counted_by_hand():
-    model = architectures.build("improved", PUBLISHED["improved"])
+    model = networks.build("improved", PUBLISHED["improved"])
     first = 26 * 26 * 32 * (3 * 3 * 1)
     second = 11 * 11 * 64 * (3 * 3 * 32)
     dense = 5 * 5 * 64 * 128 + 128 * 10
-    assert architectures.multiply_adds(model) == first + second + dense
+    assert networks.multiply_adds(model) == first + second + dense
 
 
 def test_multiply_adds_of_a_separable_convolution_are_counted_by_part():
     layers = [("SeparableConv2D", {"filters": 5, "kernel_size": 3}), ("Flatten", {}), SOFTMAX]
-    model = architectures.build("x", layers)
+    model = networks.build("x", layers)
     convolution = 26 * 26 * (3 * 3 * 1 + 1 * 5)
-    assert architectures.multiply_adds(model) == convolution + 26 * 26 * 5 * 10
+    assert networks.multiply_adds(model) == convolution + 26 * 26 * 5 * 10
 
 
 @pytest.mark.parametrize("name", sorted(params.LAYERS))
 def test_every_layer_that_params_knows_is_one_of_keras(name: str):
-    assert hasattr(architectures.keras.layers, name)
+    assert hasattr(networks.keras.layers, name)
 
 
 @pytest.mark.parametrize("name", sorted(params.OPTIMIZERS))
 def test_every_optimizer_that_params_knows_is_one_of_keras(name: str):
-    assert hasattr(architectures.keras.optimizers, name)
+    assert hasattr(networks.keras.optimizers, name)
 
 
 @pytest.mark.parametrize(
@@ -72,18 +73,18 @@ def test_every_optimizer_that_params_knows_is_one_of_keras(name: str):
 )
 def test_a_mistake_is_told_in_one_sentence_with_its_place(layers: list, message: str):
     with pytest.raises(InputError, match=message) as error:
-        architectures.build("x", layers)
+        networks.build("x", layers)
     assert "\n" not in str(error.value)
 
 
 def test_a_network_gives_probabilities_of_ten_classes():
-    model = architectures.build("x", [("Flatten", {}), SOFTMAX])
+    model = networks.build("x", [("Flatten", {}), SOFTMAX])
     given = model(np.zeros((2, 28, 28, 1), np.float32)).numpy()
     np.testing.assert_allclose(given.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_names_of_layers_do_not_depend_on_what_was_built_before():
-    one, two = (architectures.build("x", [("Flatten", {}), SOFTMAX]) for _ in range(2))
+    one, two = (networks.build("x", [("Flatten", {}), SOFTMAX]) for _ in range(2))
     assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
 
 
@@ -97,30 +98,30 @@ def residual(layers: list, shortcut: list) -> tuple[str, dict]:
 
 def test_a_residual_block_adds_what_went_into_it():
     block = residual([("Rescaling", {"scale": 2.0})], [])
-    model = architectures.build("x", [block, *ENDING])
+    model = networks.build("x", [block, *ENDING])
     (add,) = (layer for layer in model.layers if layer.name == "add_1")
     images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
-    inner = architectures.keras.Model(model.input, add.output)
+    inner = networks.keras.Model(model.input, add.output)
     np.testing.assert_allclose(inner.predict(images, verbose=0), 3 * images, rtol=1e-6)
 
 
 def test_repeated_layers_have_weights_of_their_own():
-    model = architectures.build("x", [("Repeat", {"times": 3, "layers": [CONVOLUTION]}), *ENDING])
+    model = networks.build("x", [("Repeat", {"times": 3, "layers": [CONVOLUTION]}), *ENDING])
     convolutions = [layer for layer in model.layers if layer.name.startswith("conv2d")]
     assert [layer.name for layer in convolutions] == ["conv2d_1", "conv2d_2", "conv2d_3"]
     counted = 28 * 28 * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 28 * 28 * 4 * 10
-    assert architectures.multiply_adds(model) == counted
+    assert networks.multiply_adds(model) == counted
 
 
 def test_a_shortcut_may_project():
     project = ("Conv2D", {"filters": 4, "kernel_size": 1})
-    model = architectures.build("x", [residual([CONVOLUTION], [project]), *ENDING])
-    assert architectures.multiply_adds(model) == 28 * 28 * (9 * 4 + 4) + 28 * 28 * 4 * 10
+    model = networks.build("x", [residual([CONVOLUTION], [project]), *ENDING])
+    assert networks.multiply_adds(model) == 28 * 28 * (9 * 4 + 4) + 28 * 28 * 4 * 10
 
 
 def test_two_ways_of_different_shapes_are_told():
     with pytest.raises(InputError) as error:
-        architectures.build("x", [residual([CONVOLUTION, ("MaxPooling2D", {})], [CONVOLUTION])])
+        networks.build("x", [residual([CONVOLUTION, ("MaxPooling2D", {})], [CONVOLUTION])])
     assert str(error.value) == (
         "architectures.x[0].Residual: layers give (14, 14, 4) and shortcut (28, 28, 4), "
         "which must be the same to be added"
@@ -131,11 +132,11 @@ def test_a_mistake_within_blocks_is_named_by_its_place():
     wrong = ("Repeat", {"times": 2, "layers": [residual([("Dropout", {"rate": 2})], [])]})
     where = r"architectures.x\[0\].Repeat\[0\].Residual.layers\[0\].Dropout: "
     with pytest.raises(InputError, match=where):
-        architectures.build("x", [wrong])
+        networks.build("x", [wrong])
 
 
 def test_blocks_are_described_in_short():
     layers = [("Repeat", {"times": 3, "layers": [residual([CONVOLUTION, ("ReLU", {})], [])]})]
-    assert architectures.describe([*layers, *ENDING]) == (
+    assert networks.describe([*layers, *ENDING]) == (
         "3 x ((Conv2D > ReLU) + (identity)) > Flatten > Dense"
     )

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashion_mnist import accelerators, trainer
-from fashion_mnist.checkpoints import Checkpoint
+from fashion_mnist.learning.state import Checkpoint
+from fashion_mnist.running import training_log
 
 ARRAYS = {"history": np.array([[1.0, 0.5]]), "variable 0": np.arange(6, dtype=np.float32)}
 
@@ -37,10 +37,10 @@ def test_one_in_other_arithmetic_is_ignored(
     monkeypatch.chdir(tmp_path)
     Path("data.npz").write_bytes(b"images")
     monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: fast_bfloat16)
-    trainer.checkpoint("model-1", "a task", Path("data.npz")).save(ARRAYS)
-    assert trainer.checkpoint("model-1", "a task", Path("data.npz")).load() is not None
+    training_log.checkpoint("model-1", "a task", Path("data.npz")).save(ARRAYS)
+    assert training_log.checkpoint("model-1", "a task", Path("data.npz")).load() is not None
     monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: not fast_bfloat16)
-    assert trainer.checkpoint("model-1", "a task", Path("data.npz")).load() is None
+    assert training_log.checkpoint("model-1", "a task", Path("data.npz")).load() is None
 
 
 def test_one_that_is_cut_off_anywhere_is_ignored(path: Path):

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fashion_mnist.rows import model_file
 
 from comparison import page
-from fashion_mnist import architectures, dataset, models, params
-from fashion_mnist.rows import model_file
+from fashion_mnist.learning import dataset, networks, prediction
+from fashion_mnist.model_files import loading
+from fashion_mnist.running import params
 from tests.conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow
@@ -84,7 +86,7 @@ def test_the_ensemble_is_as_large_as_all_of_its_models(compared: Workspace):
 def test_the_ensemble_averages_the_probabilities_of_its_models(compared: Workspace):
     images, labels = dataset.read(compared.path / "data/processed/test.npz")
     files = [model_file(name, seed) for name, seed in (("one", 1), ("one", 2), ("other", 3))]
-    said = [models.predict(models.load_best_model(compared.path / file), images) for file in files]
+    said = [prediction.predict(loading.load_model(compared.path / file), images) for file in files]
     *_, together = comparison(compared)["rows"]
     right = np.mean(said, axis=0).argmax(axis=1) == labels
     assert together["accuracy"] == pytest.approx(right.mean())
@@ -126,7 +128,7 @@ def test_an_unknown_row_is_one_sentence(compared: Workspace):
 @pytest.mark.parametrize(("name", "millions"), SIZES.items())
 def test_a_network_is_as_large_as_its_authors_say(name: str, millions: float):
     layers = params.load(ROOT / "params.yaml").architectures[name]
-    size = architectures.build(name, layers).count_params() / 1e6
+    size = networks.build(name, layers).count_params() / 1e6
     assert size == pytest.approx(millions, rel=0.02)
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashion_mnist import dataset, duplicates, records
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import duplicates
+from fashion_mnist.learning import dataset
+from fashion_mnist.storage import records
 from tests.conftest import tiny_set
 
 IMAGES, LABELS = tiny_set(20, seed=0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fashion_mnist.engine import in_batches, keras
+from fashion_mnist.learning.backend import in_batches, keras
 
 pytestmark = pytest.mark.skipif(
     keras.backend.backend() != "tensorflow", reason="other backends take the arrays themselves"

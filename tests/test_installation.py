@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fashion_mnist.files import sha256
+from fashion_mnist.storage.files import sha256
 from tests.conftest import ROOT, Workspace
 
 pytestmark = pytest.mark.slow

@@ -15,7 +15,7 @@ from zc.lockfile import LockFile
 from tests.conftest import ROOT, Workspace
 
 TRAIN = ("stages.train", "model-1")
-CHECK = ("fashion_mnist.params",)
+CHECK = ("fashion_mnist.running.params",)
 
 
 class Mistake(NamedTuple):

@@ -8,9 +8,10 @@ import h5py
 import numpy as np
 import pytest
 
-from fashion_mnist import architectures, models
-from fashion_mnist.engine import keras
 from fashion_mnist.errors import InputError
+from fashion_mnist.learning import networks, prediction, saving
+from fashion_mnist.learning.backend import keras
+from fashion_mnist.model_files import loading
 
 LAYERS = [
     ("Conv2D", {"filters": 2, "kernel_size": 3, "activation": "relu"}),
@@ -24,7 +25,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 
 @pytest.fixture
 def model() -> keras.Model:
-    return architectures.build("x", LAYERS)
+    return networks.build("x", LAYERS)
 
 
 def functional() -> keras.Model:
@@ -44,8 +45,8 @@ def rewrite(path: Path, change: callable) -> None:
 
 
 def test_the_same_weights_give_the_same_bytes(tmp_path: Path, model: keras.Model):
-    models.save(model, tmp_path / "a.h5")
-    models.save(model, tmp_path / "b.h5")
+    saving.save(model, tmp_path / "a.h5")
+    saving.save(model, tmp_path / "b.h5")
     assert (tmp_path / "a.h5").read_bytes() == (tmp_path / "b.h5").read_bytes()
 
 
@@ -53,23 +54,27 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path, model: keras.Model
 def test_a_saved_model_predicts_what_it_did(tmp_path: Path, model: keras.Model, suffix: str):
     path = tmp_path / f"model{suffix}"
     model.save(path)
-    loaded = models.load_best_model(path)
-    np.testing.assert_array_equal(models.predict(loaded, IMAGES), models.predict(model, IMAGES))
+    loaded = loading.load_model(path)
+    np.testing.assert_array_equal(
+        prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
+    )
 
 
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_a_functional_model_is_read_too(tmp_path: Path, suffix: str):
     model, path = functional(), tmp_path / f"model{suffix}"
     model.save(path)
-    loaded = models.load_best_model(path)
-    np.testing.assert_array_equal(models.predict(loaded, IMAGES), models.predict(model, IMAGES))
+    loaded = loading.load_model(path)
+    np.testing.assert_array_equal(
+        prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
+    )
 
 
 def test_a_file_of_keras_2_whose_first_layer_states_the_input_is_read(
     tmp_path: Path, model: keras.Model
 ):
     path = tmp_path / "old.h5"
-    models.save(model, path)
+    saving.save(model, path)
 
     def as_keras_2_wrote_it(configuration: dict) -> None:
         layers = configuration["config"]["layers"]
@@ -83,8 +88,10 @@ def test_a_file_of_keras_2_whose_first_layer_states_the_input_is_read(
         batch_normalization["axis"] = [3]
 
     rewrite(path, as_keras_2_wrote_it)
-    loaded = models.load_best_model(path)
-    np.testing.assert_array_equal(models.predict(loaded, IMAGES), models.predict(model, IMAGES))
+    loaded = loading.load_model(path)
+    np.testing.assert_array_equal(
+        prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
+    )
 
 
 def test_a_lambda_layer_is_refused_before_it_can_run(tmp_path: Path):
@@ -102,7 +109,7 @@ def test_a_lambda_layer_is_refused_before_it_can_run(tmp_path: Path):
     for suffix in (".h5", ".keras"):
         model.save(tmp_path / f"hostile{suffix}")
         with pytest.raises(InputError, match="has a layer 'Lambda'"):
-            models.load_best_model(tmp_path / f"hostile{suffix}")
+            loading.load_model(tmp_path / f"hostile{suffix}")
     assert not trap.exists()
 
 
@@ -121,10 +128,10 @@ def test_whatever_is_not_a_plain_keras_layer_is_refused(
     tmp_path: Path, model: keras.Model, change: dict
 ):
     path = tmp_path / "hostile.h5"
-    models.save(model, path)
+    saving.save(model, path)
     rewrite(path, lambda c: c["config"]["layers"][-1].update(change))
     with pytest.raises(InputError, match="refused"):
-        models.load_best_model(path)
+        loading.load_model(path)
 
 
 def test_what_is_no_model_is_told_so(tmp_path: Path):
@@ -134,13 +141,13 @@ def test_what_is_no_model_is_told_so(tmp_path: Path):
         file.writestr("readme", "hello")
     for path in (text, archive):
         with pytest.raises(InputError, match="is not a Keras model"):
-            models.load_best_model(path)
+            loading.load_model(path)
     with pytest.raises(InputError, match="is not a file"):
-        models.load_best_model(tmp_path / "none.h5")
+        loading.load_model(tmp_path / "none.h5")
 
 
 def test_a_model_for_other_images_is_told_so(tmp_path: Path):
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     model.save(tmp_path / "other.h5")
     with pytest.raises(InputError, match=r"maps \(32, 32, 3\) to \(3072,\)"):
-        models.load_best_model(tmp_path / "other.h5")
+        loading.load_model(tmp_path / "other.h5")

@@ -54,7 +54,7 @@ LABELS = [  # of each plot: its title, its axes, and what its legend says
 def project(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """A workspace with the page's template, and a training that went otherwise than in git."""
     workspace = finished_workspace.copy(tmp_path_factory.mktemp("page") / "project")
-    assert workspace.run("python", "-m", "fashion_mnist.page").returncode == 0
+    assert workspace.run("python", "-m", "fashion_mnist.reporting.plots_page").returncode == 0
     table = workspace.path / "plots/training.csv"
     table.write_text(re.sub(r"(?<=,)0\.\d+", "0.5", table.read_text()))
     return workspace

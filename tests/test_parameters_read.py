@@ -9,7 +9,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from fashion_mnist import engine, params
+from fashion_mnist.running import params
 from tests.conftest import Workspace
 
 COMMANDS = {

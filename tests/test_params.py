@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from fashion_mnist import params
 from fashion_mnist.errors import InputError
+from fashion_mnist.running import params
 from tests.conftest import ROOT
 
 

@@ -15,8 +15,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from fashion_mnist import architectures, dataset, models, pictures
+from fashion_mnist.commands import pictures
 from fashion_mnist.errors import InputError
+from fashion_mnist.learning import dataset, networks, prediction, saving
+from fashion_mnist.model_files import loading
 from stages import predict
 from tests.conftest import Workspace, tiny_set
 
@@ -231,9 +233,9 @@ def asked(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) 
     """A workspace with a best model, which no training made, as none of these tests needs that."""
     workspace = fresh_workspace.copy(tmp_path_factory.mktemp("asked") / "project")
     layers = [("Flatten", {}), ("Dense", {"units": 10, "activation": "softmax"})]
-    model = architectures.build("x", layers)
+    model = networks.build("x", layers)
     model.set_weights([np.random.default_rng(0).normal(0, 0.2, (784, 10)), np.zeros(10)])
-    models.save(model, workspace.path / "models/best_model.h5")
+    saving.save(model, workspace.path / "models/best_model.h5")
     return workspace
 
 
@@ -264,10 +266,10 @@ def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Wor
         Image.fromarray(image).save(asked.path / f"photos/{number:03}.png")
     done = asked.run("python", "-m", "stages.predict", "--json", "photos")
     assert (done.returncode, done.stderr) == (0, "")
-    model = models.load_best_model(asked.path / "models/best_model.h5")
+    model = loading.load_model(asked.path / "models/best_model.h5")
     found = json.loads(done.stdout)
     assert [answer["file"] for answer in found] == [f"photos/{n:03}.png" for n in range(100)]
-    for answer, given in zip(found, models.predict(model, IMAGES), strict=True):
+    for answer, given in zip(found, prediction.predict(model, IMAGES), strict=True):
         assert list(answer["probabilities"]) == list(dataset.CLASS_NAMES)
         np.testing.assert_allclose(list(answer["probabilities"].values()), given, atol=2e-6)
         second, first = np.argsort(given)[-2:]
@@ -303,7 +305,7 @@ def test_nothing_to_answer_is_said_before_keras_is_loaded(fresh_workspace: Works
     assert done.returncode == 1
     assert [line for line in lines if not line.startswith("import time:")] == [
         "error: none.png: No such file or directory",
-        "error: models.png: No such file or directory",
+        "error: loading.png: No such file or directory",
         "error: stages: there is no PNG, JPEG, WEBP, GIF, BMP or TIFF file in this folder",
     ]
     assert not any(line.endswith((" keras", " tensorflow", " matplotlib")) for line in lines)
@@ -355,14 +357,14 @@ def test_many_pictures_take_one_model_and_one_prediction(
     ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     called = []
-    for name in ("load_best_model", "predict"):
+    for name in ("load_model", "predict"):
         function = getattr(models, name)
         spy = functools.partial(lambda f, n, *given: called.append(n) or f(*given), function, name)
         monkeypatch.setattr(models, name, spy)
     LIGHT.save(tmp_path / "a.png")
     code, out, _ = ask(*["a.png"] * 100)
     assert (code, len(out.splitlines())) == (0, 101)
-    assert sorted(called) == ["load_best_model", "predict"]
+    assert sorted(called) == ["load_model", "predict"]
 
 
 def test_no_answers_are_an_empty_list_in_json(ask: Callable, tmp_path: Path):

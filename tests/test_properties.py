@@ -17,8 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from fashion_mnist import architectures, dataset, descriptions, hdf5, idx, params, pictures, records
+from fashion_mnist.commands import pictures
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import idx
+from fashion_mnist.learning import dataset, networks
+from fashion_mnist.model_files import descriptions, hdf5
+from fashion_mnist.running import params
+from fashion_mnist.storage import records
 from tests.conftest import ROOT
 
 # The same examples in every run.
@@ -216,7 +221,7 @@ def test_a_picture_of_any_size_and_mode_is_brought_to_form(mode: str, data: st.D
 
 
 DESCRIPTION = json.loads(
-    architectures.build(
+    networks.build(
         "x",
         [
             ("Conv2D", {"filters": 2, "kernel_size": 3, "activation": "relu"}),

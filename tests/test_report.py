@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from fashion_mnist import dataset, params, report, results
 from fashion_mnist.errors import InputError
+from fashion_mnist.learning import dataset
+from fashion_mnist.reporting import report, results
+from fashion_mnist.running import params
 from tests.browser import Chromium
 from tests.conftest import ROOT, TINY_RECIPE, Workspace
 
@@ -50,7 +52,7 @@ class Reader(HTMLParser):
 def written(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace's folder with a report in it."""
     workspace = finished_workspace.copy(tmp_path_factory.mktemp("report") / "project")
-    done = workspace.run("python", "-m", "fashion_mnist.report")
+    done = workspace.run("python", "-m", "fashion_mnist.reporting.report")
     assert done.returncode == 0, done.stderr
     assert REPORT in done.stdout
     return workspace.path
@@ -116,7 +118,7 @@ def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
     workspace = Workspace(written)
     assert workspace.run("git", "status", "--porcelain").stdout == ""
     before = (written / REPORT).read_bytes()
-    workspace.run("python", "-m", "fashion_mnist.report")
+    workspace.run("python", "-m", "fashion_mnist.reporting.report")
     assert (written / REPORT).read_bytes() == before
 
 

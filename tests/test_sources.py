@@ -21,8 +21,9 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from fashion_mnist import params, sources
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import sources
+from fashion_mnist.running import params
 from tests.conftest import ROOT
 
 NAME = "train-labels-idx1-ubyte"
@@ -506,7 +507,8 @@ def test_a_destination_that_cannot_be_made_is_not_blamed_on_a_source(tmp_path, p
 FETCH = f"""
 import sys
 from pathlib import Path
-from fashion_mnist import console, params, sources
+from fashion_mnist.running import console, params
+from fashion_mnist.ingest import sources
 
 files = {{{NAME!r}: params.File(bytes={len(BODY)}, sha256={EXPECTED[NAME].sha256!r})}}
 *places, destination = sys.argv[1:]

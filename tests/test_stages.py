@@ -7,15 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashion_mnist import dataset
-from fashion_mnist.engine import keras
+from fashion_mnist.learning import dataset
+from fashion_mnist.learning.backend import keras
 from tests.conftest import ROOT, TINY_RECIPE, Workspace
 
 COMMANDS = (
     *("stages.fetch", "stages.preprocess", "stages.train", "stages.select_best"),
     *("stages.evaluate", "stages.predict", "stages.compare", "stages.tabulate"),
-    *("fashion_mnist.params", "fashion_mnist.parallel", "fashion_mnist.results"),
-    *("fashion_mnist.page", "fashion_mnist.report", "comparison.page", "fuzz", "tests.crash"),
+    *("fashion_mnist.running.params", "fashion_mnist.parallel", "fashion_mnist.reporting.results"),
+    *(
+        "fashion_mnist.reporting.plots_page",
+        "fashion_mnist.reporting.report",
+        "comparison.page",
+        "fuzz",
+        "tests.crash",
+    ),
     *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
 )
 
@@ -129,7 +135,7 @@ def test_a_batch_that_cannot_be_shared_among_devices_is_refused(workspace: Works
 
 
 def test_the_results_table_shows_this_run_beside_the_original(workspace: Workspace):
-    done = workspace.run("python", "-m", "fashion_mnist.results")
+    done = workspace.run("python", "-m", "fashion_mnist.reporting.results")
     assert "model-1" in done.stdout
     assert "the original  loss 0.24973  accuracy 91.33%" in done.stdout
 

@@ -7,39 +7,39 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashion_mnist import accelerators, architectures, engine, models, recipes, training
-from fashion_mnist.checkpoints import Checkpoint
 from fashion_mnist.errors import InputError
-from fashion_mnist.params import Recipe
+from fashion_mnist.learning import backend, loop, networks, precision, prediction, recipes, saving
+from fashion_mnist.learning.state import Checkpoint
+from fashion_mnist.running.params import Recipe
 from tests.conftest import TINY_NETWORK, TINY_RECIPE, tiny_set
 
 LAYERS = [
     (entry, {}) if isinstance(entry, str) else next(iter(entry.items())) for entry in TINY_NETWORK
 ]
-TRAINING = training.Examples(*tiny_set(200, seed=1))
-VALIDATION = training.Examples(*tiny_set(50, seed=2))
+TRAINING = loop.Examples(*tiny_set(200, seed=1))
+VALIDATION = loop.Examples(*tiny_set(50, seed=2))
 
 
 def train(
     checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[list[training.Epoch]], None] = lambda _: None,
-    validation: training.Examples | None = VALIDATION,
+    on_epoch: Callable[[list[loop.Epoch]], None] = lambda _: None,
+    validation: loop.Examples | None = VALIDATION,
     **changes: object,
-) -> tuple[list[training.Epoch], training.Epoch, np.ndarray]:
+) -> tuple[list[loop.Epoch], loop.Epoch, np.ndarray]:
     """Every epoch, the one that was kept, and the validation probabilities of the model."""
-    engine.keras.utils.set_random_seed(1)
-    model = architectures.build("tiny", LAYERS)
+    backend.keras.utils.set_random_seed(1)
+    model = networks.build("tiny", LAYERS)
     recipe = Recipe.model_validate(TINY_RECIPE | changes)
-    history: list[training.Epoch] = []
+    history: list[loop.Epoch] = []
 
-    def note(epochs: list[training.Epoch]) -> None:
+    def note(epochs: list[loop.Epoch]) -> None:
         history[:] = epochs
         on_epoch(epochs)
 
-    kept = training.fit(
+    kept = loop.fit(
         model, "r", recipe, TRAINING, validation, 1, on_epoch=note, checkpoint=checkpoint
     )
-    return history, kept, models.predict(model, VALIDATION.images)
+    return history, kept, prediction.predict(model, VALIDATION.images)
 
 
 def test_a_network_learns():
@@ -117,7 +117,7 @@ def test_an_argument_that_an_optimizer_does_not_have_is_told():
 
 
 def test_dropout_is_scaled_while_training_only():
-    model = architectures.build("tiny", LAYERS)
+    model = networks.build("tiny", LAYERS)
     dropout = model.layers[2]
     with recipes.scaled_dropout(model, 0.5):
         assert dropout.rate == 0.05
@@ -152,7 +152,7 @@ def test_a_training_that_was_cut_off_goes_on_to_the_same_end(tmp_path: Path, cha
     changes = {"epochs": 4} | changes
     now, then = tmp_path / "now", tmp_path / "then"
 
-    def on_epoch(epochs: list[training.Epoch]) -> None:
+    def on_epoch(epochs: list[loop.Epoch]) -> None:
         if len(epochs) == 2:  # all that a run that is killed here leaves
             shutil.copy(now, then)
 
@@ -186,7 +186,7 @@ def test_mixup_mixes_images_and_targets_by_the_same_shares():
     images = np.zeros((200, 28, 28), np.uint8)
     images[:100] = 200
     targets = np.eye(10, dtype=np.float32)[(images[:, 0, 0] == 200).astype(int)]
-    mixed, shares = training.mixed(images, targets, 0.4, np.random.default_rng(1))
+    mixed, shares = loop.mixed(images, targets, 0.4, np.random.default_rng(1))
     assert mixed.dtype == np.uint8
     np.testing.assert_allclose(mixed[:, 5, 5], 200 * shares[:, 1], atol=0.51)
     assert 10 < ((mixed[:, 0, 0] > 0) & (mixed[:, 0, 0] < 200)).sum() < 150
@@ -194,10 +194,10 @@ def test_mixup_mixes_images_and_targets_by_the_same_shares():
 
 def test_weight_decay_leaves_biases_alone():
     decay = {"SGD": {"learning_rate": 1e-12, "weight_decay": 1e9}}
-    model = architectures.build("tiny", LAYERS)
+    model = networks.build("tiny", LAYERS)
     weights = dict(zip([w.path for w in model.weights], model.get_weights(), strict=True))
     recipe = Recipe.model_validate(TINY_RECIPE | {"optimizer": decay, "epochs": 1})
-    training.fit(model, "r", recipe, TRAINING, VALIDATION, 1)
+    loop.fit(model, "r", recipe, TRAINING, VALIDATION, 1)
     for variable, now in zip(model.weights, model.get_weights(), strict=True):
         is_bias = now.ndim == 1
         assert np.allclose(now, weights[variable.path], atol=1e-6) == is_bias, variable.path
@@ -214,12 +214,12 @@ def test_training_may_compute_in_bfloat16_and_the_file_knows_nothing_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: True)
-    model = architectures.build("tiny", LAYERS)
-    with accelerators.half_precision(model):
+    model = networks.build("tiny", LAYERS)
+    with precision.half_precision(model):
         *inner, last = [layer.compute_dtype for layer in model.layers]
         assert (set(inner), last) == ({"bfloat16"}, "float32")
         assert {weight.dtype for weight in model.weights} == {"float32"}
-    models.save(model, tmp_path / "m.h5")
+    saving.save(model, tmp_path / "m.h5")
     assert b"bfloat16" not in (tmp_path / "m.h5").read_bytes()
     history, _, _ = train(epochs=8)
     assert history[-1].val_accuracy > 0.5

@@ -1,0 +1,40 @@
+"""Find mistakes in params.yaml, those that only Keras knows included, before anything runs."""
+
+import argparse
+
+from fashion_mnist.running import params
+
+EXAMPLE = "python -m fashion_mnist check"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(_: argparse.Namespace) -> None:
+    """Check the file; print nothing about a good one.
+
+    Raises:
+        InputError: there is a mistake.
+    """
+    config = params.load()
+    jobs = [config.job(config.baseline), config.job(config.train)]
+    trained = params.recorded()
+    values = params.read(params.PARAMS)
+    # What was trained before is good: only then is Keras, which takes seconds to load, not needed.
+    unknown = [
+        job
+        for job in jobs
+        if any(
+            not any(
+                key in used and used[key] == params.value_of(values, key)
+                for used in trained.values()
+            )
+            for key in (job.layers_key, job.recipe_key)
+        )
+    ]
+    if unknown:
+        from fashion_mnist import checks
+
+        for job in unknown:
+            checks.check(job)

@@ -1,0 +1,111 @@
+"""Print a line for each run: what was changed, and what it gave.
+
+A run is the workspace, a commit, or an experiment of `dvc exp run`.
+"""
+
+import argparse
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+from fashion_mnist.errors import InputError
+from fashion_mnist.running import console
+
+EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
+WORKSPACE = "workspace"
+FILES = ("params.yaml", "metrics/selection.json", "metrics/test.json")
+HEADER = ("run", "val. loss", "val. acc.", "test acc.", "95 % interval")
+MOST_CHANGES = 3  # of the parameters, on one line
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The runs."""
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="REV",
+        help="a commit, branch, tag or experiment (default: all experiments on this commit)",
+    )
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the last commit, the workspace and the runs.
+
+    Raises:
+        InputError: this is not a git repository, or there is no such run.
+    """
+    _git("rev-parse", "--git-dir")
+    experiments = _experiments()
+    runs = {name: experiments.get(name, name) for name in arguments.runs} or experiments
+    found = {"HEAD": _committed("HEAD"), WORKSPACE: _in_workspace()}
+    found |= {name: _committed(revision) for name, revision in runs.items()}
+    base, _, _ = found["HEAD"]
+    width = max(map(len, found))
+    console.say(f"{HEADER[0]:{width}}  {'  '.join(HEADER[1:4])}  {HEADER[4]}")
+    for name, (values, selection, scores) in found.items():
+        console.say(f"{name:{width}}  {_scores(selection, scores)}")
+        if changes := list(_changes(base, values)):
+            hidden = len(changes) - MOST_CHANGES
+            more = [f"and {hidden} more"] if hidden > 0 else []
+            for change in [*changes[:MOST_CHANGES], *more]:
+                console.say(f"  {change}")
+
+
+def _experiments() -> dict[str, str]:
+    """The experiments that start from the last commit: name to commit."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        return {
+            entry.name: entry.rev
+            for entries in repo.experiments.ls().values()
+            for entry in entries
+            if entry.name
+        }
+
+
+def _committed(revision: str) -> tuple[Any, Any, Any]:
+    """Parameters, selection and test scores of a commit."""
+    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
+    return _parsed(*(_git("show", f"{commit}:./{path}") for path in FILES))
+
+
+def _in_workspace() -> tuple[Any, Any, Any]:
+    return _parsed(*(Path(path).read_text(encoding="utf-8") for path in FILES))
+
+
+def _parsed(params: str, selection: str, scores: str) -> tuple[Any, Any, Any]:
+    return YAML(typ="safe").load(params), json.loads(selection), json.loads(scores)
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().removeprefix("fatal: ") or "no such commit or experiment"
+        raise InputError(f"{arguments[-1].removesuffix('^{commit}')}: {said}")
+    return done.stdout
+
+
+def _scores(selection: Mapping[str, float], scores: Mapping[str, float]) -> str:
+    return (
+        f"{selection['loss']:9.4f}  {selection['accuracy']:9.2%}  {scores['accuracy']:9.2%}  "
+        f"{scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%}"
+    )
+
+
+def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
+    """The parameters whose values differ, as `key: old -> new`."""
+    if isinstance(before, dict) and isinstance(after, dict):
+        for key in dict.fromkeys([*before, *after]):
+            yield from _changes(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+    elif before != after:
+        yield f"{path}: {_in_short(before)} -> {_in_short(after)}"
+
+
+def _in_short(value: Any) -> str:
+    text = "nothing" if value is None else json.dumps(value)
+    return text if len(text) <= 30 else f"{text[:27]}..."

@@ -1,0 +1,25 @@
+"""Write the last run's results as one HTML file, which needs no network and can be mailed."""
+
+import argparse
+from pathlib import Path
+
+from fashion_mnist.reporting import report
+from fashion_mnist.running import console
+from fashion_mnist.storage import files
+
+EXAMPLE = "python -m fashion_mnist report"
+REPORT = Path("plots/report.html")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """It takes none."""
+
+
+def run(_: argparse.Namespace) -> None:
+    """Write the page.
+
+    Raises:
+        InputError: a result is missing or damaged.
+    """
+    files.write(REPORT, report.render(report.contents()).encode())
+    console.say(f"wrote {REPORT}: open it in any browser")

@@ -1,0 +1,32 @@
+"""Score a Keras model, in a .h5 or .keras file of Keras 2 or 3, on the test set."""
+
+import argparse
+from pathlib import Path
+
+from fashion_mnist.reporting import results
+from fashion_mnist.running import console
+
+EXAMPLE = "python -m fashion_mnist score models/baseline.h5"
+TEST = Path("data/processed/test.npz")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The file."""
+    parser.add_argument("model", type=Path, metavar="MODEL", help="a .h5 or .keras file")
+
+
+def run(arguments: argparse.Namespace) -> None:
+    """Print the scores; nothing is written.
+
+    Raises:
+        InputError: the file is not a model for these images, or the test set is missing.
+    """
+    # Keras takes seconds to load.
+    from fashion_mnist.learning import dataset, prediction
+    from fashion_mnist.model_files.loading import load_model
+    from fashion_mnist.scoring import scores
+
+    model = load_model(arguments.model)
+    images, labels = dataset.read(TEST)
+    found = scores.scores(prediction.predict(model, images), labels)
+    console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))

@@ -1,0 +1,53 @@
+"""The images of an epoch, in their order and as they are mixed."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from fashion_mnist.learning.schema import Recipe
+
+
+class Examples(NamedTuple):
+    """Images uint8 (N, 28, 28) and labels uint8 (N,)."""
+
+    images: np.ndarray
+    labels: np.ndarray
+
+
+def epoch(
+    images: np.ndarray, targets: np.ndarray, recipe: Recipe, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Images uint8 (N, 28, 28, 1) and targets float32 (N, 10), shuffled and perhaps mixed.
+
+    Args:
+        images: uint8 (N, 28, 28).
+        targets: float32 (N, 10), probabilities.
+        recipe: its `mixup` is used.
+        random: decides the order and the shares.
+    """
+    order = random.permutation(len(images))
+    images, targets = images[order], targets[order]
+    if recipe.mixup:
+        images, targets = mixup(images, targets, recipe.mixup, random)
+    return images[..., np.newaxis], targets
+
+
+def mixup(
+    images: np.ndarray, targets: np.ndarray, alpha: float, random: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each image and its target mixed with another's (Zhang et al. 2018, arXiv:1710.09412).
+
+    Args:
+        images: uint8 (N, 28, 28); the result has the same type.
+        targets: float32 (N, 10), probabilities; the result has the same type.
+        alpha: the beta distribution's parameter; the larger, the more even the shares.
+        random: decides the partners and the shares.
+    """
+    other = random.permutation(len(images))
+    share = random.beta(alpha, alpha, len(images)).astype(np.float32)
+    of_image, of_target = share[:, np.newaxis, np.newaxis], share[:, np.newaxis]
+    mixture = images * of_image + images[other] * (1 - of_image)
+    return (
+        np.rint(mixture).astype(np.uint8),
+        targets * of_target + targets[other] * (1 - of_target),
+    )

@@ -1,0 +1,149 @@
+"""The training loop: from a job and images to fitted weights and their history."""
+
+import math
+from typing import Protocol
+
+import numpy as np
+
+from fashion_mnist.learning import batches, networks, prediction, recipes
+from fashion_mnist.learning.backend import in_batches, keras
+from fashion_mnist.learning.batches import Examples
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.learning.precision import half_precision
+from fashion_mnist.learning.schema import Job, Recipe
+from fashion_mnist.learning.state import Checkpoint, Epoch, TrainingState, kept
+
+STEPS_PER_EXECUTION = 25  # between two returns to Python
+
+
+class Diverged(Exception):  # noqa: N818
+    """A loss is not a finite number after the epoch `epoch`."""
+
+    def __init__(self, epoch: int) -> None:
+        self.epoch = epoch
+
+
+class Progress(Protocol):
+    """What wants to know how far a training is."""
+
+    def start_epoch(self, history: list[Epoch]) -> None:
+        """The next epoch begins after these."""
+
+    def finish_batches(self, count: int) -> None:
+        """So many batches of this epoch are done."""
+
+    def finish_epoch(self, history: list[Epoch]) -> None:
+        """The last of these has ended."""
+
+
+def build(job: Job) -> keras.Model:
+    """The job's network, untrained.
+
+    What trains it is created too, so that Keras refuses an argument before any data is read.
+    """
+    keras.utils.set_random_seed(job.seed)
+    network = networks.build(job.layers)
+    recipes.optimizer(job.recipe, steps=1)
+    recipes.augmentation(job.recipe)
+    return network
+
+
+def fit(
+    network: keras.Model,
+    job: Job,
+    training: Examples,
+    validation: Examples | None,
+    progress: Progress,
+    checkpoint: Checkpoint | None = None,
+) -> list[Epoch]:
+    """Train what `build` gave, in place; return all epochs, those of an earlier run included.
+
+    The weights of the epoch `state.kept` are kept: the last one, or with early stopping the one
+    with the lowest validation loss.
+
+    Args:
+        network: images float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10).
+        job: that the network was built for.
+        training: the images to learn from.
+        validation: scored after each epoch; early stopping needs it.
+        progress: told how far it is.
+        checkpoint: read at the start and written after each epoch. A run that continues from it
+            gives the same weights, bit for bit, as one that was never interrupted.
+
+    Raises:
+        Diverged: a loss became infinite or not a number.
+    """
+    recipe = job.recipe
+    trainer = compiled(network, recipe, steps_per_epoch(len(training.labels), recipe))
+    state = TrainingState(network, trainer, recipe)
+    if checkpoint and (saved := checkpoint.load()):
+        state.restore(saved)
+    callback = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda batch, logs: progress.finish_batches(batch + 1),  # noqa: ARG005
+        on_epoch_end=lambda *_: state.keep_weights(),
+    )
+    targets = np.eye(len(CLASS_NAMES), dtype=np.float32)[training.labels]
+    with recipes.scaled_dropout(network, recipe.dropout_scale):
+        while not is_over(state.history, recipe):
+            progress.start_epoch(state.history)
+            number = len(state.history) + 1
+            random = np.random.default_rng([job.seed, number])
+            arrays = batches.epoch(training.images, targets, recipe, random)
+            with half_precision(network):
+                means = trainer.fit(
+                    **in_batches(recipe.batch_size, *arrays),
+                    shuffle=False,
+                    verbose=0,
+                    callbacks=[callback],
+                ).history
+            scores = (math.nan, math.nan)
+            if validation:
+                probabilities = prediction.predict_uint8(trainer, validation.images)
+                scores = prediction.loss_and_accuracy(probabilities, validation.labels)
+            rate = float(keras.ops.convert_to_numpy(trainer.optimizer.learning_rate))
+            epoch = Epoch(number, means["loss"][0], means["accuracy"][0], *scores, rate)
+            if not math.isfinite(epoch.loss) or (validation and not math.isfinite(epoch.val_loss)):
+                raise Diverged(number)
+            state.add(epoch)
+            state.restore_weights()
+            if checkpoint:
+                checkpoint.save(state.arrays())
+            progress.finish_epoch(state.history)
+    state.finish()
+    return state.history
+
+
+def compiled(network: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
+    """The model that `fit` trains: `network` behind the recipe's augmentation, with its optimizer.
+
+    Args:
+        network: from `build`.
+        recipe: how it is trained.
+        steps: of an epoch.
+    """
+    optimizer = recipes.optimizer(recipe, steps * recipe.epochs)
+    trainer = prediction.with_uint8_input(network, recipes.augmentation(recipe))
+    trainer.compile(
+        optimizer=optimizer,
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),
+        metrics=["accuracy"],
+        steps_per_execution=min(STEPS_PER_EXECUTION, steps),
+    )
+    # Loshchilov & Hutter 2019 (arXiv:1711.05101): biases and scales are not decayed.
+    optimizer.exclude_from_weight_decay([v for v in trainer.trainable_variables if v.ndim < 2])
+    optimizer.build(trainer.trainable_variables)
+    return trainer
+
+
+def steps_per_epoch(images: int, recipe: Recipe) -> int:
+    """How many batches an epoch has, the last and smaller one included."""
+    return -(-images // recipe.batch_size)
+
+
+def is_over(history: list[Epoch], recipe: Recipe) -> bool:
+    """Whether the last epoch is done, or with early stopping, patience is at its end."""
+    if len(history) == recipe.epochs:
+        return True
+    if not recipe.early_stopping or not history:
+        return False
+    return len(history) - kept(history, recipe).epoch >= recipe.early_stopping.patience

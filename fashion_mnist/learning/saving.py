@@ -1,0 +1,22 @@
+"""Model files that hold the same bytes whenever the weights are the same."""
+
+import io
+from pathlib import Path
+
+import h5py
+
+from fashion_mnist.learning.backend import keras, legacy_h5_format
+from fashion_mnist.storage import files
+
+
+def save(model: keras.Model, path: str | Path) -> None:
+    """Write an HDF5 file without optimizer state; unlike a `.keras` file, it holds no dates.
+
+    Raises:
+        OSError: the file cannot be written; what was there before remains.
+    """
+    # HDF5 itself ends the process when the disk is full, so it writes to memory.
+    memory = io.BytesIO()
+    with h5py.File(memory, "w") as file:
+        legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+    files.write(path, memory.getvalue())

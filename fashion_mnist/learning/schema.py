@@ -1,0 +1,107 @@
+"""Types and defaults of what `params.yaml` holds about training.
+
+`fashion_mnist.running.params` reads the file and words its mistakes.
+"""
+
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Layer = tuple[str, dict[str, Any]]  # a Keras layer or block, and its arguments
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
+
+
+class Section(BaseModel):
+    """A mapping with exactly these keys, whose values have exactly these types."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+class Repeat(Section):
+    """A block: the same layers several times in a row, each time with weights of their own."""
+
+    times: int = Field(ge=1, le=1000)
+    layers: list[Layer] = Field(min_length=1)
+
+
+class Residual(Section):
+    """A block: layers whose output is added to their input, or to what `shortcut` makes of it."""
+
+    layers: list[Layer] = Field(min_length=1)
+    shortcut: list[Layer] = []
+
+
+class ResidualBlock(Section):
+    """A block of ResNet (arXiv:1512.03385), or of WideResNet with `preactivation`."""
+
+    filters: int = Field(ge=1)
+    strides: int = Field(default=1, ge=1)
+    preactivation: bool = False
+
+
+BLOCKS: dict[str, type[Section]] = {
+    block.__name__: block for block in (Repeat, Residual, ResidualBlock)
+}
+
+
+class Split(Section):
+    """How training images are divided into those that train and those that validate."""
+
+    strategy: Literal["stratified", "shuffled", "nested"]
+    validation_fraction: float = Field(gt=0, lt=1)
+    seed: int = Field(ge=0, lt=2**32)
+
+
+class Train(Section):
+    """The candidates: one a split."""
+
+    architecture: str
+    recipe: str
+    splits: list[Annotated[int, Field(ge=1, le=1000)]] = Field(min_length=1)
+    seed: Seed
+    threads: Threads
+
+
+class Baseline(Section):
+    """The model that the candidates are compared with."""
+
+    architecture: str
+    recipe: str
+
+
+class EarlyStopping(Section):
+    """Training ends when the validation loss has not fallen for `patience` epochs."""
+
+    patience: int = Field(ge=1)
+
+
+class Recipe(Section):
+    """How a network is trained."""
+
+    optimizer: tuple[str, dict[str, Any]]
+    schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
+    warmup: float = Field(default=0.0, ge=0, lt=1)  # share of a cosine's steps
+    batch_size: int = Field(ge=1)
+    epochs: int = Field(ge=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    dropout_scale: float = Field(default=1.0, ge=0)  # times the architecture's rates
+    augmentation: list[tuple[str, dict[str, Any]]] = []
+    mixup: float = Field(default=0.0, ge=0)  # alpha; 0 mixes nothing
+    early_stopping: EarlyStopping | None = None
+
+
+class Job(NamedTuple):
+    """All that decides a model's weights, except the images.
+
+    Attributes:
+        layers_key: where the parameters hold the layers, for messages.
+        recipe_key: where they hold the recipe.
+    """
+
+    layers_key: str
+    layers: list[Layer]
+    recipe_key: str
+    recipe: Recipe
+    seed: int
+    threads: int

@@ -1,0 +1,139 @@
+"""Matplotlib pictures; the same numbers give the same bytes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.storage import files
+
+# Okabe & Ito 2008: told apart by the colour-blind too.
+TRAINING, VALIDATION = "#0072B2", "#D55E00"
+LONGEST_NAME = 30  # letters above an image
+
+mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+
+
+def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
+    """The original's two panels: accuracy and loss by epoch, training and validation.
+
+    Args:
+        title: above both.
+        history: rows with images ("training" or "validation"), epoch, accuracy, loss (nats).
+    """
+    figure = Figure(figsize=(10, 4), layout="constrained")
+    figure.suptitle(title)
+    marker = "o" if len(history) < 60 else ""
+    panels = (("accuracy", "accuracy"), ("loss", "cross-entropy loss (nats)"))
+    for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
+        for images, style, color in (("training", ":", TRAINING), ("validation", "-", VALIDATION)):
+            rows = [row for row in history if row["images"] == images]
+            axes.plot(
+                [row["epoch"] for row in rows],
+                [row[key] for row in rows],
+                style,
+                color=color,
+                label=images,
+                marker=marker,
+                markersize=4,
+            )
+        axes.set(xlabel="epoch", ylabel=label)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(alpha=0.3)
+        axes.legend()
+    return figure
+
+
+def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+    """What each class is taken for, in percent of its images.
+
+    Args:
+        labels, predicted: integers (N,) in 0-9.
+    """
+    count = len(CLASS_NAMES)
+    matrix = np.zeros((count, count))
+    np.add.at(matrix, (labels, predicted), 1)
+    percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(8, 7), layout="constrained")
+    axes = figure.subplots()
+    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(image, label="share of the true class (%)", shrink=0.8)
+    axes.set(
+        xlabel="predicted class",
+        ylabel="true class",
+        xticks=range(count),
+        yticks=range(count),
+        yticklabels=CLASS_NAMES,
+        title=f"Confusion matrix of the best model, {len(labels):,} test images",
+    )
+    axes.set_xticklabels(CLASS_NAMES, rotation=45, ha="right", rotation_mode="anchor")
+    for row in range(count):
+        for column in range(count):
+            if matrix[row, column]:
+                shade = "white" if percent[row, column] > 50 else "black"
+                text = f"{percent[row, column]:.1f}"
+                axes.text(column, row, text, color=shade, ha="center", va="center", fontsize=8)
+    return figure
+
+
+def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Figure:
+    """A grid of wrongly classified images, each with what it is and what it was taken for.
+
+    Args:
+        images: uint8 (N, 28, 28).
+        labels: integers (N,).
+        probabilities: float (N, 10).
+    """
+    guesses = probabilities.argmax(axis=1)
+    captions = [
+        f"true: {CLASS_NAMES[label]}\npredicted: {CLASS_NAMES[guess]}\n"
+        f"with {100 * given[guess]:.1f} %"
+        for label, guess, given in zip(labels, guesses, probabilities, strict=True)
+    ]
+    return gallery("The most confident mistakes on the test set", images, captions)
+
+
+def answers(images: np.ndarray, names: Sequence[str], probabilities: np.ndarray) -> Figure:
+    """A grid of images as a model was shown them, each with what it takes it for.
+
+    Args:
+        images: uint8 (N, 28, 28), N at least 1.
+        names: (N,), of any length.
+        probabilities: float (N, 10).
+    """
+    captions = []
+    for name, given in zip(names, probabilities, strict=True):
+        first, second = np.argsort(-given, kind="stable")[:2]
+        end = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
+        captions.append(
+            f"{end}\n{CLASS_NAMES[first]}, {100 * given[first]:.1f} %\n"
+            f"{CLASS_NAMES[second]}, {100 * given[second]:.1f} %"
+        )
+    return gallery("What the model was shown", images, captions)
+
+
+def gallery(title: str, images: np.ndarray, captions: Sequence[str]) -> Figure:
+    """Images uint8 (N, 28, 28) in rows of six, each below its caption."""
+    columns = 6
+    rows = max(1, -(-len(images) // columns))
+    figure = Figure(figsize=(2 * columns, 2.35 * rows + 0.4), layout="constrained")
+    figure.suptitle(title)
+    for axes in figure.subplots(rows, columns).ravel():
+        axes.axis("off")
+    for axes, image, caption in zip(figure.axes, images, captions, strict=False):
+        axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axes.set_title(caption, fontsize=8, parse_math=False)  # a name may hold dollars
+    return figure
+
+
+def save(figure: Figure, path: str | Path) -> None:
+    """Write a PNG without dates or versions in it."""
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
+    files.write(path, picture.getvalue())

@@ -1,0 +1,67 @@
+"""The page that `dvc plots show` fills: it holds its scripts, so that it needs no network.
+
+`python -m fashion_mnist.reporting.plots_page` writes it and has this clone's DVC use it.
+"""
+
+import argparse
+import subprocess
+import sys
+from pathlib import Path
+
+import vl_convert
+
+from fashion_mnist.errors import InputError
+from fashion_mnist.running import console
+
+TEMPLATE = Path(".dvc/plots.html")
+
+# DVC replaces {plot_divs} and {refresh_tag}. Without {scripts} it names no CDN.
+PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+{refresh_tag}
+<title>Fashion-MNIST: plots</title>
+<script>%s</script>
+<style>
+  body { font-family: system-ui, sans-serif; margin: 1rem; color: #222; }
+  main { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
+  main > div { border: none !important; max-width: 100%%; overflow-x: auto; }
+  main img { max-width: 100%%; width: 42rem; }
+  main p { margin: 0; color: #666; font-size: 0.8rem; }
+</style>
+</head>
+<body>
+<main>
+{plot_divs}
+</main>
+</body>
+</html>
+"""
+
+
+def template() -> str:
+    """The page before DVC fills it, with Vega, Vega-Lite and Vega-Embed in it."""
+    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
+    # Whatever the browser would take for the script's end, or DVC for a place to fill.
+    scripts = scripts.replace("</script", "<\\/script").replace("{scripts}", "{ scripts}")
+    return PAGE % scripts
+
+
+def main() -> None:
+    """Write the template and name it in .dvc/config.local, which is not in git."""
+    argparse.ArgumentParser(
+        description=__doc__, epilog="example: python -m fashion_mnist.reporting.plots_page"
+    ).parse_args()
+    if not Path(".dvc").is_dir():
+        raise InputError(".dvc is missing: run this from the project's folder")
+    TEMPLATE.write_text(template(), encoding="utf-8", newline="\n")
+    name = TEMPLATE.relative_to(".dvc").as_posix()
+    command = [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", name]
+    subprocess.run(command, check=True)
+    console.say(f"wrote {TEMPLATE}: `dvc plots show` draws its page without a network")
+
+
+if __name__ == "__main__":
+    console.run(main)

@@ -1,0 +1,59 @@
+"""The results table: this run beside the original."""
+
+from collections.abc import Mapping
+from typing import Any
+
+# github.com/rasiaq/fashion_mnist, as published: validation loss and accuracy.
+ORIGINAL = {
+    "baseline": (0.64, 0.91),
+    "model-1": (0.23, 0.921),
+    "model-2": (0.27, 0.902),
+    "model-3": (0.26, 0.904),
+    "model-4": (0.28, 0.894),
+}
+ORIGINAL_TEST = (0.24973, 0.9133)
+WIDTH = 19  # of a final score's title
+
+
+def table(validation: Mapping[str, Mapping[str, float]], best: str) -> str:
+    """A line a model, with its validation loss and accuracy; the best one is marked.
+
+    Args:
+        validation: {"loss", "accuracy"} by the model's name.
+        best: one of the names.
+    """
+    lines = [
+        f"{'':10}  {'validation':^17}  {'the original':^17}",
+        f"{'model':10}  {'loss':>8} {'accuracy':>8}  {'loss':>8} {'accuracy':>8}",
+    ]
+    for name, scores in validation.items():
+        original = _pair(*ORIGINAL[name]) if name in ORIGINAL else f"{'':17}"
+        mark = "  best" if name == best else ""
+        lines.append(f"{name:10}  {_pair(scores['loss'], scores['accuracy'])}  {original}{mark}")
+    lines.append("Each candidate is scored on its own validation images, as in the original.")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def final_scores(scores: Mapping[str, Any], title: str = "best model") -> str:
+    """Test loss and accuracy beside the original's.
+
+    Args:
+        scores: as in metrics/test.json; some of it may be missing.
+        title: of the model that is scored.
+    """
+    lines = ["test set               loss  accuracy  95 % interval", _scored(title, scores)]
+    if averaged := scores.get("flip_averaging"):
+        lines.append(_scored("with flip averaging", averaged))
+    if ensemble := scores.get("ensemble"):
+        lines.append(_scored(f"ensemble of {ensemble['models']}", ensemble))
+    loss, accuracy = ORIGINAL_TEST
+    return "\n".join([*lines, f"{'the original':{WIDTH}}  {_pair(loss, accuracy)}"])
+
+
+def _scored(title: str, scores: Mapping[str, float]) -> str:
+    interval = f"{scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%}"
+    return f"{title:{WIDTH}}  {_pair(scores['loss'], scores['accuracy'])}  {interval}"
+
+
+def _pair(loss: float, accuracy: float) -> str:
+    return f"{loss:8.4f} {accuracy:8.2%}"

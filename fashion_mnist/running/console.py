@@ -1,0 +1,127 @@
+"""How a program of this project speaks to the person who started it."""
+
+import contextlib
+import faulthandler
+import os
+import re
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from tqdm import tqdm
+
+from fashion_mnist.errors import InputError, why
+
+GRACE = 2.0  # seconds that an interrupted stage has to tidy up
+# How TensorFlow and the libraries below it put it; their classes take seconds to load.
+NO_MEMORY = re.compile(
+    r"OOM when allocating|received an exception:Status:1,|std::bad_alloc|failed to map segment"
+)
+
+
+def say(text: str) -> None:
+    """Print one line at once, so that a log shows it when it happens."""
+    with tqdm.external_write_mode(file=sys.stdout):
+        print(text, flush=True)
+
+
+def progress(total: int | None, description: str, unit: str = "it", **options: Any) -> tqdm:
+    """A progress bar with the time left: on a terminal only, gone when it is done."""
+    return tqdm(
+        total=total,
+        desc=description,
+        unit=unit,
+        file=sys.stderr,
+        disable=not sys.stderr.isatty(),
+        leave=False,
+        dynamic_ncols=True,
+        **options,
+    )
+
+
+def run(main: Callable[[], int | None]) -> None:
+    """Call `main` and end the process: what the user can mend is one line, exit code 1."""
+    if "DVC_STAGE" in os.environ:
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            _heed_interrupts()
+        threading.Thread(target=_end_with_dvc, args=[os.getppid()], daemon=True).start()
+    try:
+        code = main()
+    except InputError as error:
+        code = _fail(str(error))
+    except OSError as error:
+        where = f"{os.fspath(error.filename)}: " if error.filename else ""
+        code = _fail(f"{where}{why(error)}")
+    except KeyboardInterrupt:
+        _leave(130)  # nothing is left to wait for
+    except Exception as error:
+        if not _short_of_memory(error):
+            raise
+        code = _fail("not enough memory: close other programs or lower the batch size")
+    sys.exit(code)
+
+
+def _end_with_dvc(parent: int) -> None:
+    """Interrupt this process when DVC, which started it, is gone: nobody takes its result."""
+    import psutil  # takes a while to load, and the stage has begun
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        starter = psutil.Process(parent)
+        # The shell that DVC uses: bash becomes its command, Debian's sh starts it and waits.
+        if starter.name() == Path(os.environ.get("SHELL") or "/bin/sh").name:
+            starter = psutil.Process(starter.ppid())
+        while starter.is_running() and starter.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.5)
+    _end_soon()
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def _heed_interrupts() -> None:
+    """Have a Ctrl-C end this process soon, also while a library computes and Python has to wait."""
+    ours, signals = socket.socketpair()
+    signals.setblocking(False)
+    signal.set_wakeup_fd(signals.detach(), warn_on_full_buffer=False)
+    threading.Thread(target=_end_when_interrupted, args=[ours], daemon=True).start()
+
+
+def _end_when_interrupted(numbers: socket.socket) -> None:
+    while numbers.recv(1) != bytes([signal.SIGINT]):
+        pass
+    _end_soon()
+
+
+def _end_soon() -> None:
+    """Have this process end whatever becomes of the KeyboardInterrupt.
+
+    Python drops one that is raised in a finalizer, and a library may keep Python waiting: the
+    watchdog of faulthandler, alone in the standard library, needs no turn of Python's to end it.
+    """
+    nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115
+    faulthandler.dump_traceback_later(GRACE, exit=True, file=nowhere)
+
+
+def _leave(code: int) -> NoReturn:
+    """End without a teardown: TensorFlow's may wait for its own threads for a minute."""
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):
+            stream.flush()
+    os._exit(code)
+
+
+def _short_of_memory(error: BaseException | None) -> bool:
+    """Whether this error, or one that it was raised over, is for want of memory."""
+    while error is not None:
+        if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
+            return True
+        error = error.__context__
+    return False
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    return 1

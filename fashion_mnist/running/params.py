@@ -1,0 +1,298 @@
+"""Reads `params.yaml` as DVC reads it, and words its mistakes in one sentence each."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+from ruamel.yaml import YAML, YAMLError
+
+from fashion_mnist.errors import InputError
+from fashion_mnist.ingest.schema import Fetch, Preprocess
+from fashion_mnist.layers import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
+from fashion_mnist.learning.schema import (
+    BLOCKS,
+    Baseline,
+    Job,
+    Layer,
+    Recipe,
+    Section,
+    Split,
+    Train,
+)
+
+PARAMS = Path("params.yaml")
+LOCK = Path("dvc.lock")
+NAME = re.compile(r"[\w-]+")  # DVC gives a meaning to dots, brackets and braces
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+class Params(Section):
+    """The whole of `params.yaml`."""
+
+    fetch: Fetch
+    preprocess: Preprocess
+    split: Split
+    train: Train
+    baseline: Baseline
+    architectures: dict[str, list[Layer]] = Field(min_length=1)
+    recipes: dict[str, Recipe] = Field(min_length=1)
+
+    def job(self, chosen: Train | Baseline) -> Job:
+        """Everything that the chosen architecture and recipe stand for."""
+        return Job(
+            f"architectures.{chosen.architecture}",
+            self.architectures[chosen.architecture],
+            f"recipes.{chosen.recipe}",
+            self.recipes[chosen.recipe],
+            self.train.seed,
+            self.train.threads,
+        )
+
+
+def load(path: str | Path = PARAMS) -> Params:
+    """Read and check `params.yaml`.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or breaks the schema; the message names
+            the key by its path and tells what would be right.
+        OSError: it cannot be read.
+    """
+    values = read(path)
+    with_networks(path, values, "architectures", layers)
+    with_networks(path, values, "recipes", recipe)
+    params = validated(path, values, Params)
+    if len(set(params.train.splits)) < len(params.train.splits):
+        raise InputError(f"{path}: train.splits: a split is listed twice: list each once")
+    for section in ("train", "baseline"):
+        for key in ("architecture", "recipe"):
+            name, known = getattr(getattr(params, section), key), getattr(params, f"{key}s")
+            if name not in known:
+                raise InputError(
+                    f"{path}: {section}.{key}: no {key} is named {name!r}; {suggest(name, known)}"
+                )
+    return params
+
+
+def read(path: str | Path) -> dict[str, Any]:
+    """The mapping in a YAML 1.2 file, read with the library and the settings that DVC uses.
+
+    Raises:
+        InputError: the file is missing, is not YAML or is not a mapping.
+        OSError: it cannot be read.
+    """
+    try:
+        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path} is missing: run this from the project's folder") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from None
+    except (YAMLError, ValueError, RecursionError) as error:
+        said = _one_line(getattr(error, "problem", None) or error)
+        mark = getattr(error, "problem_mark", None)
+        where = f"line {mark.line + 1}: " if mark else ""
+        raise InputError(f"{path} is not YAML: {where}{said}") from None
+    if not isinstance(values, dict):
+        raise InputError(f"{path} must be a mapping, `key: value`")
+    return values
+
+
+def with_networks(
+    path: str | Path, values: dict[str, Any], key: str, parse: Callable[[str, Any], Any]
+) -> None:
+    """Replace each entry of `values[key]` by what `parse(its place, it)` gives.
+
+    Raises:
+        InputError: an entry's name or the entry itself is wrong.
+    """
+    entries = values.get(key)
+    if not isinstance(entries, dict):
+        return  # the schema words it
+    for name, entry in entries.items():
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InputError(
+                f"{path}: {key}: the name {name!r} must consist of letters, digits, - and _, "
+                "because DVC gives other characters a meaning"
+            )
+        try:
+            entries[name] = parse(f"{key}.{name}", entry)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
+
+
+def layers(place: str, value: Any) -> list[Layer]:
+    """A list of layers and blocks as (name, arguments).
+
+    Raises:
+        InputError: one of them is written in another way or has an unknown name.
+    """
+    if not isinstance(value, list) or not value:
+        raise InputError(f"{place}: must be a list of layers, one or more")
+    known = LAYERS | BLOCKS.keys()
+    return [
+        _layer(f"{place}[{i}]", *_named(f"{place}[{i}]", "layer", known, entry))
+        for i, entry in enumerate(value)
+    ]
+
+
+def recipe(place: str, value: Any) -> Any:
+    """A recipe, its optimizer and augmentation as (name, arguments).
+
+    Raises:
+        InputError: these are written in another way or have an unknown name.
+    """
+    if not isinstance(value, dict):
+        return value  # the schema words it
+    value = dict(value)
+    if "optimizer" in value:
+        at = f"{place}.optimizer"
+        name, arguments = _named(at, "optimizer", OPTIMIZERS, value["optimizer"])
+        rate = arguments.get("learning_rate")
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e9:
+            raise InputError(f"{at}.{name}.learning_rate: must be a number above 0, not {rate!r}")
+        value["optimizer"] = name, arguments
+    if isinstance(value.get("augmentation"), list):
+        at = f"{place}.augmentation"
+        value["augmentation"] = [
+            _named(f"{at}[{i}]", "augmentation", AUGMENTATIONS, entry)
+            for i, entry in enumerate(value["augmentation"])
+        ]
+    if value.get("warmup") and value.get("schedule") != "cosine":
+        raise InputError(f"{place}.warmup: only `schedule: cosine` has a warmup")
+    return value
+
+
+def validated(path: str | Path, values: Mapping[str, Any], schema: type[Model]) -> Model:
+    """`values` as the schema's type.
+
+    Raises:
+        InputError: they break the schema.
+    """
+    try:
+        return schema.model_validate(values)
+    except ValidationError as error:
+        raise InputError(f"{path}: {_sentence(error, schema)}") from None
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """The likeliest intention behind the unknown `name`, as the end of a sentence."""
+    folded = {each.casefold(): each for each in sorted(known)}
+    close = get_close_matches(name.casefold(), folded, n=1)
+    return f"did you mean {folded[close[0]]}?" if close else f"known: {', '.join(folded.values())}"
+
+
+def _named(place: str, what: str, known: Iterable[str], value: Any) -> tuple[str, dict[str, Any]]:
+    """(name, arguments) of `Name` or `{Name: {argument: value}}`."""
+    if isinstance(value, str):
+        value = {value: {}}
+    if not isinstance(value, dict) or len(value) != 1:
+        raise InputError(f"{place}: write one {what}, NAME or NAME: {{argument: value}}")
+    ((name, arguments),) = value.items()
+    if name not in known:
+        raise InputError(f"{place}: no {what} is named {name!r}; {suggest(str(name), known)}")
+    arguments = {} if arguments is None else arguments
+    if not isinstance(arguments, dict) or not all(isinstance(k, str) for k in arguments):
+        raise InputError(f"{place}: {name} takes a mapping, {name}: {{argument: value}}")
+    for key, argument in arguments.items():
+        _check_argument(f"{place}.{name}.{key}", key, argument)
+    return name, arguments
+
+
+def _check_argument(place: str, key: str, value: Any) -> None:
+    """Find what YAML reads as text although a number or a list was meant."""
+    if key.endswith(")") or (isinstance(value, str) and value.lstrip().startswith("(")):
+        raise InputError(f"{place.rpartition('.')[0]}: write a pair as [3, 3], not as (3, 3)")
+    if isinstance(value, list):
+        for each in value:
+            _check_argument(place, key, each)
+    if not isinstance(value, str):
+        return
+    if _is_number(value):
+        raise InputError(f"{place}: must be a number, not the text {value!r}: remove the quotes")
+    if key == "activation" and value not in ACTIVATIONS:
+        raise InputError(
+            f"{place}: no activation is named {value!r}; {suggest(value, ACTIVATIONS)}"
+        )
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _layer(place: str, name: str, arguments: dict[str, Any]) -> Layer:
+    """The same with a block's layers parsed and its defaults filled in."""
+    if name not in BLOCKS:
+        return name, arguments
+    inner = {
+        key: layers(f"{place}.{name}.{key}", arguments[key])
+        for key in ("layers", "shortcut")
+        if arguments.get(key)
+    }
+    try:
+        return name, dict(BLOCKS[name].model_validate(arguments | inner))
+    except ValidationError as error:
+        raise InputError(f"{place}.{name}.{_sentence(error, BLOCKS[name])}") from None
+
+
+def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
+    """The first mistake, as `key.path: what would be right`."""
+    # A misspelt key is missing, too: report the misspelling.
+    first = min(error.errors(), key=lambda each: each["type"] == "missing")
+    path = ""
+    for part in first["loc"]:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    path = path.removeprefix(".")
+    if first["type"] == "extra_forbidden":
+        key = str(first["loc"][-1])
+        said = f"no such key; {suggest(key, _keys_beside(schema, first['loc']))}"
+    elif first["type"] == "missing":
+        said = "is missing"
+    else:
+        said = first["msg"].replace("Input should be", "must be")
+        said = re.sub(r"\w+ should have at least 1 item after validation, not 0", "is empty", said)
+        said = re.sub(r"a valid dictionary or instance of \w+", "a mapping", said)
+        if not isinstance(first["input"], Mapping | list | BaseModel):
+            said += f", not {first['input']!r}"
+    return _one_line(f"{path}: {said}" if path else said)
+
+
+def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """The keys that the schema has at the place of an unknown one."""
+    section: Any = schema
+    for part in location[:-1]:
+        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
+        annotation = field.annotation if field else section
+        arguments = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
+        section = arguments[0] if arguments else annotation
+    return list(section.model_fields)
+
+
+def _one_line(text: object) -> str:
+    return " ".join(str(text).split())
+
+
+def recorded() -> dict[str, dict[str, Any]]:
+    """The parameters that each stage's last run used, from dvc.lock: by stage, then by key.
+
+    Raises:
+        InputError: dvc.lock is damaged, as a merge may leave it.
+    """
+    if not LOCK.exists():
+        return {}
+    stages = read(LOCK).get("stages") or {}
+    return {name: stage.get("params", {}).get(str(PARAMS), {}) for name, stage in stages.items()}
+
+
+def value_of(values: Mapping[str, Any], key: str) -> Any:
+    """The value at a dotted key; None if there is none."""
+    value: Any = values
+    for part in key.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
