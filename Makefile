@@ -1,28 +1,32 @@
-# Every target sets up .venv by itself; nothing but Python 3.11+, git and make is needed.
+# Every target sets up .venv by itself; nothing but Python 3.11 to 3.13, git and make is needed.
 PYTHON ?= python3
 SECONDS ?= 60
 BIN := .venv/bin
 # `python` in dvc.yaml is then the one in .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: repro comparison test test-slow lint fuzz plots report bench bench-full crash clean
+.PHONY: help install repro comparison test test-slow lint fuzz plots report bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
-	@$(RUN) python -m fashion_mnist.params
+	@$(RUN) python -m fashion_mnist check
 	@$(RUN) python -m fashion_mnist.parallel
-	@$(RUN) python -m fashion_mnist.results
+	@$(RUN) python -m fashion_mnist results
 
-comparison: .venv/installed  ## train other networks too, and put them in a table: over three hours
-	@$(RUN) python -m fashion_mnist.params
-	@$(RUN) python -m fashion_mnist.parallel comparison/dvc.yaml
-	@$(RUN) python -m comparison.page
+comparison: .venv/installed  ## train other networks too, and put them in a table: over an hour
+	@cd comparison && $(RUN) python -m fashion_mnist.parallel
+	@cd comparison && $(RUN) python -m comparison.page
 
-test: .venv/installed  ## every module, and the pipeline on a small data set: under five minutes
+help:  ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+install: .venv/installed  ## set up .venv, from packages pinned by hash
+
+test: .venv/installed  ## every module, and the pipeline on a small data set: about three minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/installed  ## the docs' commands; the pipeline killed, starved and moved
+test-slow: .venv/installed  ## the pipeline killed, starved and moved
 	@$(RUN) python -m pytest -n 2 -m slow
 
 lint: .venv/installed  ## style and types
@@ -36,8 +40,8 @@ fuzz: .venv/installed  ## bad input for every reader of files, a minute each
 plots: .dvc/plots.html  ## write the page with all plots
 	@$(RUN) dvc plots show --out plots/page
 
-report: .venv/installed  ## write the results as one HTML file that can be mailed
-	@$(RUN) python -m fashion_mnist.report
+report: .venv/installed  ## write all results as one HTML file
+	@$(RUN) python -m fashion_mnist report
 
 bench: .venv/installed  ## measure against the original, in under ten minutes
 	@$(RUN) python -m benchmarks.run
@@ -51,17 +55,19 @@ crash: .venv/installed  ## kill the pipeline at 100 points and run it again: abo
 	@$(RUN) python -m tests.crash --points 100
 
 clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and .venv
-	git clean -fdxq --exclude=.venv data models plots metrics .dvc/cache .dvc/tmp
+	git clean -fdxq --exclude=.venv data models plots metrics comparison .dvc/cache .dvc/tmp
 
 # setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
-.venv/installed: requirements.txt constraints.txt
-	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: Python 3.11 or newer is needed, this is %d.%d: try make PYTHON=python3.12" % sys.version_info[:2])'
+# The project itself is installed in place, so that comparison/ finds the package above it.
+.venv/installed: requirements.txt constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	@sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt >.venv/build.txt
-	$(INSTALL) -r .venv/build.txt
-	$(INSTALL) --no-build-isolation -r constraints.txt
+	$(PIP) --require-hashes -r .venv/build.txt
+	$(PIP) --require-hashes --no-build-isolation -r constraints.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The page of `dvc plots show`, with its scripts in it.
-.dvc/plots.html: .venv/installed fashion_mnist/page.py
-	@$(RUN) python -m fashion_mnist.page
+.dvc/plots.html: .venv/installed fashion_mnist/reporting/plots_page.py
+	@$(RUN) python -m fashion_mnist.reporting.plots_page

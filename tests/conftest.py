@@ -2,20 +2,24 @@
 
 import copy
 import hashlib
+import importlib
 import os
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 import yaml
 
 from fashion_mnist.ingest import idx
+from fashion_mnist.running import console
 from tests import browser
+from tests.processes import only_once
 
 # What is started in the background may be deaf to Ctrl-C, and all its children with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -49,10 +53,22 @@ def write_tiny_data(folder: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this test run share."""
+    base = tmp_path_factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
+@pytest.fixture(scope="session")
+def tiny_data(shared: Path) -> Path:
     """A directory that holds such files."""
-    folder = tmp_path_factory.mktemp("tiny-data")
-    write_tiny_data(folder)
+    folder = shared / "tiny-data"
+
+    def make() -> None:
+        folder.mkdir()
+        write_tiny_data(folder)
+
+    only_once(folder, make)
     return folder
 
 
@@ -62,21 +78,35 @@ class Workspace:
     def __init__(self, path: Path) -> None:
         self.path = path
 
-    def run(self, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def run(
+        self, *command: str, folder: str = ".", **environment: str
+    ) -> subprocess.CompletedProcess[str]:
         """Run `command` here as a user would who has activated the virtual environment."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         return subprocess.run(
             command,
-            cwd=self.path,
-            env={**os.environ, "PATH": path, "CI": "true", **environment},
+            cwd=self.path / folder,
+            env={
+                **os.environ,
+                "PATH": path,
+                "PYTHONPATH": str(self.path.resolve()),  # for comparison/, this copy's code
+                "CI": "true",
+                **environment,
+            },
             capture_output=True,
             text=True,
             timeout=280,
         )
 
-    def repro(self, *arguments: str) -> list[str]:
+    def git(self, *arguments: str) -> str:
+        """Run git, which must succeed; what it prints."""
+        done = self.run("git", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def repro(self, *arguments: str, folder: str = ".") -> list[str]:
         """`dvc repro`, which must succeed; the stages that ran, in order."""
-        done = self.run("dvc", "repro", *arguments)
+        done = self.run("dvc", "repro", *arguments, folder=folder)
         assert done.returncode == 0, done.stdout + done.stderr
         lines = done.stdout.splitlines()
         return [line.split("'")[1] for line in lines if line.startswith("Running stage")]
@@ -108,18 +138,35 @@ class Workspace:
         return Workspace(path)
 
 
-def new_workspace(path: Path, data: Path) -> Workspace:
-    """The project as cloned, with the data set in `data` and a small network; nothing has run."""
+def commit(workspace: Workspace, message: str) -> None:
+    """Commit everything that git does not ignore."""
+    workspace.git("add", ".")
+    workspace.git("commit", "-qm", message)
+
+
+def copy_project(path: Path) -> Workspace:
+    """All that git tracks, as it is in the working tree, committed in a repository of its own."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
+    for name in listed.stdout.decode().rstrip("\0").split("\0"):
+        if (ROOT / name).exists():
+            (path / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, path / name)
     workspace = Workspace(path)
-    workspace.path.mkdir()
-    for name in ("stages", "fashion_mnist", ".dvc/plots"):
-        shutil.copytree(
-            ROOT / name, workspace.path / name, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    ignored = (f"{folder}.gitignore" for folder in ("", "data/raw/", "data/processed/", "models/"))
-    for name in ("dvc.yaml", "params.yaml", *ignored, ".dvcignore", ".dvc/config"):
-        (workspace.path / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(ROOT / name, workspace.path / name)
+    workspace.git("init", "-q")
+    workspace.git("config", "user.name", "Test")
+    workspace.git("config", "user.email", "test@example.invalid")
+    commit(workspace, "The project")
+    return workspace
+
+
+def new_workspace(path: Path, data: Path) -> Workspace:
+    """The project without results, with the data set in `data` and a small network."""
+    workspace = copy_project(path)
+    committed = [name for folder in ("metrics", "plots") for name in (path / folder).rglob("*.*")]
+    for file in [*committed, path / "models/best_model.h5", *path.rglob("dvc.lock")]:
+        if file.is_file():
+            file.unlink()
+    shutil.rmtree(path / "tests")
     files = {
         path.name: {
             "bytes": path.stat().st_size,
@@ -137,37 +184,39 @@ def new_workspace(path: Path, data: Path) -> Workspace:
         train__splits=[1, 2],
         baseline__architecture="tiny",
         baseline__recipe="quick",
-        comparison={},
-        ensemble=[],
     )
-    for command in (
-        ("git", "init", "-q"),
-        ("git", "config", "user.name", "Test"),
-        ("git", "config", "user.email", "test@example.invalid"),
-        ("git", "add", "."),
-        ("git", "commit", "-qm", "The project"),
-    ):
-        done = workspace.run(*command)
-        assert done.returncode == 0, done.stderr
+    commit(workspace, "A small data set")
     return workspace
 
 
 @pytest.fixture(scope="session")
-def fresh_workspace(tmp_path_factory: pytest.TempPathFactory, tiny_data: Path) -> Workspace:
+def fresh_workspace(shared: Path, tiny_data: Path) -> Workspace:
     """Nothing has run here. Copy it before running anything."""
-    return new_workspace(tmp_path_factory.mktemp("fresh") / "project", tiny_data)
+    path = shared / "fresh"
+    only_once(path, lambda: new_workspace(path, tiny_data))
+    return Workspace(path)
 
 
 @pytest.fixture(scope="session")
-def finished_workspace(
-    fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory
-) -> Workspace:
+def finished_workspace(fresh_workspace: Workspace, shared: Path) -> Workspace:
     """The same after one `dvc repro`, committed. Copy it before changing anything."""
-    workspace = fresh_workspace.copy(tmp_path_factory.mktemp("finished") / "project")
-    workspace.repro()
-    workspace.run("git", "add", ".")
-    workspace.run("git", "commit", "-qm", "Results")
-    return workspace
+    path = shared / "finished"
+
+    def finish() -> None:
+        workspace = fresh_workspace.copy(path)
+        workspace.repro()
+        commit(workspace, "Results")
+
+    only_once(path, finish)
+    return Workspace(path)
+
+
+@pytest.fixture(scope="session")
+def real_project(shared: Path) -> Workspace:
+    """The project as it is, with its committed results. Copy it before changing anything."""
+    path = shared / "real"
+    only_once(path, lambda: copy_project(path))
+    return Workspace(path)
 
 
 @pytest.fixture
@@ -183,3 +232,34 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Chrom
         pytest.skip("no chromium or chromium-browser on the PATH: pages are not looked at")
     with browser.started(tmp_path_factory.mktemp("chromium")) as running:
         yield running
+
+
+class Said(NamedTuple):
+    """How a program ended: exit code, standard output, standard error."""
+
+    code: int
+    out: str
+    err: str
+
+
+Call = Callable[..., Said]
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    """Runs a module's `main` as `python -m` would, in this process: TensorFlow is loaded once."""
+
+    def run(folder: Path, module: str, *arguments: str) -> Said:
+        from fashion_mnist.learning import backend
+
+        monkeypatch.chdir(folder)
+        monkeypatch.setattr("sys.argv", [module, *arguments])
+        # Threads can be set once in a process only.
+        monkeypatch.setattr(backend, "make_reproducible", lambda _: None)
+        main = importlib.import_module(module).main
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            console.run(main)
+        return Said(ended.value.code or 0, *capsys.readouterr())
+
+    return run

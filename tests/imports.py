@@ -7,7 +7,10 @@ ROOT = Path(__file__).parent.parent
 
 
 def project_files(module: str) -> set[str]:
-    """`module`'s own file and all that it needs, as paths from the project's folder."""
+    """`module`'s own file and all that it needs, as paths from the project's folder.
+
+    Empty files are left out, because nothing can be edited in them.
+    """
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -17,13 +20,19 @@ def project_files(module: str) -> set[str]:
             continue
         found[name] = path
         waiting.append(name.rpartition(".")[0])  # a package's __init__ runs first
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Import):
-                waiting += [alias.name for alias in node.names]
-            elif isinstance(node, ast.ImportFrom) and node.module:
-                waiting.append(node.module)
-                waiting += [f"{node.module}.{alias.name}" for alias in node.names]
+        waiting += imported_names(path)
     return {path.relative_to(ROOT).as_posix() for path in found.values() if path.stat().st_size}
+
+
+def imported_names(path: Path) -> list[str]:
+    """The names of all modules that a file imports, of which some may be functions or classes."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+    return names
 
 
 def _file(module: str) -> Path | None:

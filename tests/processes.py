@@ -1,9 +1,11 @@
-"""Waiting for other processes, and telling whether they still run."""
+"""Waiting for other processes, and finding out whether they still run."""
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import psutil
+from zc.lockfile import LockError, LockFile
 
 PATIENCE = 60  # seconds
 
@@ -22,3 +24,18 @@ def alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def only_once(path: Path, make: Callable[[], object]) -> None:
+    """Have one of several processes make `path`; the others wait until it is done."""
+    done = path.with_name(f"{path.name}.done")
+    while not done.exists():
+        try:
+            lock = LockFile(f"{path}.lock")
+        except LockError:
+            time.sleep(0.1)
+            continue
+        if not done.exists():
+            make()
+            done.touch()
+        lock.close()
