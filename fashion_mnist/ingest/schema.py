@@ -1,4 +1,4 @@
-"""What `params.yaml` holds about the data set's files."""
+"""The sections of `params.yaml` that describe the data set."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -8,20 +8,20 @@ class _Section(BaseModel):
 
 
 class File(_Section):
-    """An uncompressed file's size and SHA-256."""
+    """One file of the data set: its size in bytes and its SHA-256, both uncompressed."""
 
     bytes: int = Field(gt=0)
     sha256: str = Field(pattern="^[0-9a-f]{64}$")
 
 
 class Fetch(_Section):
-    """Where the files may come from, and what they must be."""
+    """The places to get the data set from, in this order, and its files by name."""
 
     sources: list[str] = Field(min_length=1)
     files: dict[str, File] = Field(min_length=1)
 
 
 class Preprocess(_Section):
-    """What is done to the images before they are split."""
+    """What is done to the images before any split."""
 
     drop_test_duplicates: bool
