@@ -1,4 +1,4 @@
-"""The IDX reader takes exactly what the format allows, and says what is wrong with the rest."""
+"""The IDX reader takes exactly what the format allows, and tells what is wrong with the rest."""
 
 import struct
 from pathlib import Path
@@ -27,32 +27,38 @@ def test_the_header_is_the_formats(file: Path):
     assert file.read_bytes()[:16] == bytes([0, 0, 8, 3]) + struct.pack(">III", 2, 3, 4)
 
 
+NOT_IDX = "is not an IDX file of uint8 with 3 dimensions: it must begin with the bytes 00 00 08 03"
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
         (lambda b: b[:-1], "must be 40 bytes long, as its header declares (2, 3, 4), not 39"),
         (lambda b: b + b"x", "must be 40 bytes long, as its header declares (2, 3, 4), not 41"),
-        (lambda b: b[:10], "ends within its header of 16 bytes"),
-        (lambda b: b[:3], "is not an IDX file"),
-        (lambda _: b"", "is not an IDX file"),
-        (lambda b: b"\x01" + b[1:], "is not an IDX file: it must begin with two zero bytes"),
-        (lambda b: b[:2] + b"\x0d" + b[3:], "must hold uint8 (type 0x08), not type 0x0d"),
-        (lambda b: b[:3] + b"\x01" + b[4:], "must have 3 dimensions, not 1"),
         (lambda b: b[:4] + b"\xff" * 12 + b[16:], "must be 79,228,162"),
-        (
-            lambda b: b[:4] + b"\xff" * 4 + bytes(8),
-            "is empty: its header declares (4294967295, 0, 0)",
-        ),
-        (lambda b: b"<html>" + b, "is not an IDX file"),
+        (lambda b: b[:4] + b"\xff" * 4 + bytes(8), "is empty: its header declares (4294967295, 0"),
+        (lambda b: b[:10], "ends within its header of 16 bytes"),
+        (lambda b: b[:3], NOT_IDX),
+        (lambda _: b"", NOT_IDX),
+        (lambda b: b"\x01" + b[1:], NOT_IDX),
+        (lambda b: b[:2] + b"\x0d" + b[3:], NOT_IDX),
+        (lambda b: b[:3] + b"\x01" + b[4:], NOT_IDX),
+        (lambda b: b"<html>" + b, NOT_IDX),
     ],
 )
-def test_damage_is_told_with_the_file_and_what_was_expected(file: Path, damage, message: str):
+def test_a_damaged_file_is_refused_with_what_was_expected(file: Path, damage, message: str):
     file.write_bytes(damage(file.read_bytes()))
     with pytest.raises(InputError) as error:
         idx.read(file, dimensions=3)
     assert str(error.value).startswith(f"{file} {message}")
 
 
-def test_a_missing_file_says_what_makes_it(tmp_path: Path):
+def test_a_missing_file_is_named_with_what_gets_it(tmp_path: Path):
     with pytest.raises(InputError, match="none is missing: `dvc repro fetch` gets it"):
         idx.read(tmp_path / "none", dimensions=1)
+
+
+def test_only_uint8_is_written(tmp_path: Path):
+    with pytest.raises(TypeError):
+        idx.write(tmp_path / "file", np.array([300]))
+    assert not (tmp_path / "file").exists()

@@ -1,18 +1,21 @@
-"""Which images are exactly the same."""
+"""Find images that are exact copies of each other."""
 
 import numpy as np
 
 
 def repeated(images: np.ndarray) -> int:
-    """How many images (N, 28, 28) are exact copies of an earlier one."""
-    return len(images) - len(set(_bytes(images)))
+    """Count the images, uint8 (N, 28, 28), that are copies of an earlier one."""
+    return len(images) - len(set(_contents(images)))
 
 
 def also_in(images: np.ndarray, others: np.ndarray) -> np.ndarray:
-    """Which images (N, 28, 28) stand in others (M, 28, 28) too: bool (N,)."""
-    known = set(_bytes(others))
-    return np.array([image in known for image in _bytes(images)], dtype=bool)
+    """Mark the images that are also in `others`: bool (N,).
+
+    Both are uint8, (N, 28, 28) and (M, 28, 28).
+    """
+    known = set(_contents(others))
+    return np.array([content in known for content in _contents(images)], dtype=bool)
 
 
-def _bytes(images: np.ndarray) -> list[bytes]:
+def _contents(images: np.ndarray) -> list[bytes]:
     return [image.tobytes() for image in images]
