@@ -324,6 +324,7 @@ FAULTS = {
     "no such user": case(
         lambda _: "~no-such-user/data", "there is no directory ~no-such-user/data"
     ),
+    "name too long": case(lambda _: "/" + "x" * 5000, "there is no directory /xxx"),
     "empty directory": folder(lambda _: None, f"has no {NAME}, gzipped or not"),
     "pipe": folder(lambda path: os.mkfifo(path), "has no", only=POSIX),
     "unreadable": folder(

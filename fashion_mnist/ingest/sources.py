@@ -135,21 +135,20 @@ def _reader(source: str, scratch: Path, progress: Progress, patience: Patience) 
     if source.startswith(("http://", "https://")):
         return partial(_download, source.rstrip("/"), progress, patience)
     if source.startswith("apt:"):
-        folder = _unpacked(source.removeprefix("apt:"), scratch, patience)
-    else:
-        # Not Path.expanduser, which raises an error where there is no such user.
-        folder = Path(os.path.expandvars(os.path.expanduser(source)))  # noqa: PTH111
-    if str(folder).startswith("$"):
+        return partial(_read, _unpacked(source.removeprefix("apt:"), scratch, patience))
+    # Not pathlib, which raises errors: no such user, no right to look.
+    folder = os.path.expandvars(os.path.expanduser(source))  # noqa: PTH111
+    if folder.startswith("$"):
         raise SourceError("this environment variable is not set")
-    if not folder.is_dir():
+    if not os.path.isdir(folder):  # noqa: PTH112
         raise SourceError(f"there is no directory {folder}")
-    return partial(_read, folder)
+    return partial(_read, Path(folder))
 
 
 def _read(folder: Path, name: str, limit: int) -> bytes | None:
-    if not (folder / name).is_file():
-        return None
     try:
+        if not (folder / name).is_file():
+            return None
         with (folder / name).open("rb") as file:
             return file.read(limit)
     except OSError as error:
