@@ -1,6 +1,7 @@
 """Get the four IDX files of Fashion-MNIST from the first source that has them, verified."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from fashion_mnist.ingest import sources
@@ -15,7 +16,8 @@ def main() -> None:
         description=__doc__, epilog="example: python -m stages.fetch"
     ).parse_args()
     with provenance.unchanged(lambda: params.load().fetch) as wanted:
-        sources.fetch(wanted.sources, wanted.files, RAW, console.say)
+        bar = partial(console.progress, unit="B", unit_scale=True)
+        sources.fetch(wanted, RAW, console.say, progress=bar)
     console.say(f"wrote {', '.join(wanted.files)} to {RAW}")
 
 

@@ -51,7 +51,7 @@ def stages() -> Iterator[Stage]:
             )
 
 
-every_stage = pytest.mark.parametrize("stage", stages(), ids=lambda stage: stage.name)
+every_stage = pytest.mark.parametrize("stage", list(stages()), ids=lambda stage: stage.name)
 
 
 def covers(dep: str, file: str) -> bool:
