@@ -1,6 +1,6 @@
-"""The comparison's page and picture, and its table in the project's README.
+"""Write the comparison's page and picture, and its table in the project's README.
 
-`python -m comparison.page` writes them from what `dvc repro comparison/dvc.yaml` left.
+Run it in comparison/, after `dvc repro` there.
 """
 
 import argparse
@@ -10,10 +10,11 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from comparison.tabulate import RESULTS
+from comparison.train import TIMES
 from fashion_mnist.reporting import figures, markdown
 from fashion_mnist.running import console
 from fashion_mnist.storage import files, records
@@ -21,15 +22,8 @@ from fashion_mnist.storage import files, records
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 IN_README = re.compile(r"(?<=<!-- comparison -->\n).*?(?=<!-- end of comparison -->)", re.DOTALL)
-GOALS = (  # test accuracy, within so many minutes on two cores
-    (0.925, 3),
-    (0.94, 12),
-    (0.95, 40),
-    (0.9598, 180),
-    (0.965, None),
-)
-LINE = 0.004  # of accuracy: the height of a name in the picture
-SURE = 0.05  # the most that chance may have in a difference that counts as real
+SIGNIFICANT = 0.05
+MOST_IN_README = 5
 
 Row = Mapping[str, Any]
 
@@ -39,39 +33,37 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python -m comparison.page"
     ).parse_args()
-    compared = records.read_json("metrics/comparison.json")
-    times = {row["name"]: seconds(row) for row in compared["rows"]}
-    figures.save(picture(compared["rows"], times), HERE / "accuracy.png")
-    files.write(HERE / "README.md", page(compared, times).encode())
-    readme = IN_README.sub(lambda _: f"\n{table(compared['rows'])}\n\n", README.read_text("utf-8"))
-    files.write(README, readme.encode())
+    compared = records.read_json(RESULTS)
+    figures.save(picture(compared["rows"]), HERE / "accuracy.png")
+    files.write(HERE / "README.md", page(compared).encode())
+    text = README.read_text("utf-8")
+    short = table(in_short(compared["rows"]))
+    files.write(README, IN_README.sub(lambda _: f"\n{short}\n\n", text).encode())
     console.say("wrote comparison/README.md, comparison/accuracy.png and the table in README.md")
 
 
-def seconds(row: Row) -> float | None:
-    """What training a model of the row took, on average; None where it was not measured."""
-    path = HERE / f"times/{row['name']}.json"
-    if not row["seeds"] or not path.exists():
-        return None
-    return mean(records.read_json(path)["seconds"].values())
-
-
-def page(compared: Mapping[str, Any], times: Mapping[str, float | None]) -> str:
+def page(compared: Mapping[str, Any]) -> str:
     """comparison/README.md."""
-    notes = (HERE / "notes.md").read_text("utf-8").strip()
     parts = [
         "# The comparison",
-        table(compared["rows"], times),
-        "![Test accuracy of each row by multiply-adds and by training time](accuracy.png)",
+        table(compared["rows"], with_times=True),
+        "![Test accuracy of each network by its multiply-adds](accuracy.png)",
         differences(compared),
-        goals(compared["rows"], times),
-        notes,
+        (HERE / "notes.md").read_text("utf-8").strip(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def table(rows: Sequence[Row], times: Mapping[str, float | None] | None = None) -> str:
-    """Markdown: a line a row, with the time to train it if `times` are given."""
+def in_short(rows: Sequence[Row]) -> list[Row]:
+    """The trained rows, spread evenly from the least accurate to the most accurate."""
+    trained = sorted((row for row in rows if row["by_seed"]), key=lambda row: row["accuracy"])
+    count = min(MOST_IN_README, len(trained))
+    places = [round(i * (len(trained) - 1) / max(count - 1, 1)) for i in range(count)]
+    return [trained[place] for place in places]
+
+
+def table(rows: Sequence[Row], *, with_times: bool = False) -> str:
+    """Markdown: a line a row."""
     header = ["network", "test accuracy", "seeds", "parameters", "multiply-adds", "published"]
     lines = [
         [
@@ -80,25 +72,20 @@ def table(rows: Sequence[Row], times: Mapping[str, float | None] | None = None) 
             _seeds(row),
             f"{row['parameters']:,}",
             f"{row['multiply_adds']:,}",
-            ", ".join(f"{value:.1%} ({source})" for source, value in row["published"].items()),
+            "; ".join(f"{each['accuracy']:.1%} ({each['source']})" for each in row["published"]),
         ]
         for row in rows
     ]
-    if times is not None:
+    if with_times:
         header.append("training")
         for line, row in zip(lines, rows, strict=True):
-            took = times[row["name"]]
-            line.append(f"{took:,.0f} s, {_threads(row)}" if took else "")
+            line.append(_training(row))
     return markdown.table(header, lines)
 
 
-def _threads(row: Row) -> str:
-    return "1 thread" if row["threads"] == 1 else f"{row['threads']} threads"
-
-
 def _measured(row: Row) -> str:
-    if row["accuracy"] is None:
-        return "not trained"
+    if not row["by_seed"]:
+        return "not trained yet"
     return f"{row['accuracy']:.2%} ({row['accuracy_low']:.2%} to {row['accuracy_high']:.2%})"
 
 
@@ -106,117 +93,101 @@ def _seeds(row: Row) -> str:
     if not row["seeds"]:
         return ""
     worst, best = min(row["by_seed"]), max(row["by_seed"])
-    spread = f": {worst:.2%} to {best:.2%}" if worst < best else ""
+    spread = f": {worst:.2%} to {best:.2%}" if len(row["seeds"]) > 1 else ""
     return f"{len(row['seeds'])}{spread}"
 
 
+def _training(row: Row) -> str:
+    """The mean time that a model of the row took, where it was measured."""
+    paths = [TIMES / f"{row['name']}-{seed}.json" for seed in row["seeds"]]
+    seconds = [records.read_json(path)["seconds"] for path in paths if path.exists()]
+    known = [each for each in seconds if each is not None]
+    if not known:
+        return ""
+    threads = row["threads"][0]
+    return f"{mean(known):,.0f} s, {threads} thread{'s' * (threads > 1)}"
+
+
 def differences(compared: Mapping[str, Any]) -> str:
-    """Which of two rows is better, and which differences may be chance."""
-    pairs = compared["pairs"]
-    names = [row["name"] for row in compared["rows"] if row["accuracy"] is not None]
-    chance = {(pair["a"], pair["b"]): pair for pair in pairs}
+    """Which of two networks is better, and which differences may be chance."""
+    pairs = {(pair["a"], pair["b"]): pair for pair in compared["pairs"]}
+    names = [row["name"] for row in compared["rows"] if row["by_seed"]]
     grid = markdown.table(
         ["", *(f"`{name}`" for name in names[1:])],
         [
-            [f"`{a}`", *(_difference(chance.get((a, b)), len(pairs)) for b in names[1:])]
+            [f"`{a}`", *(_difference(pairs.get((a, b)), len(pairs)) for b in names[1:])]
             for a in names[:-1]
         ],
     )
     return (
         "## Which differences are real\n\n"
-        "How many more of the 10,000 images the network above the column has right than the one\n"
-        "before the line, each with its first seed; a difference in brackets may be chance "
-        f"(McNemar's exact\ntest, p above {SURE} after Bonferroni's correction for {len(pairs)} "
-        f"pairs).\n\n{grid}"
+        "Each figure is the accuracy of the network in the column minus that of the network in\n"
+        "the row, in percentage points, averaged over seeds. A figure in brackets may be chance: "
+        "a\npaired permutation test on the test images gives it a p-value above "
+        f"{SIGNIFICANT} after\nBonferroni's correction for {len(pairs)} pairs. The test and the "
+        "intervals above cover the choice\nof test images only; the spread over seeds is in "
+        f"the table.\n\n{grid}"
     )
-
-
-def goals(rows: Sequence[Row], times: Mapping[str, float | None]) -> str:
-    """Which accuracies were aimed at, each with what came nearest to it in the time it had."""
-    header = ["goal", "within", "best row in that time", "its accuracy", "reached"]
-    lines = []
-    for goal, minutes in GOALS:
-        timely = [row for row in rows if minutes is None or _within(times[row["name"]], minutes)]
-        trained = [row for row in timely if row["accuracy"] is not None]
-        best = max(trained, key=lambda row: row["accuracy"], default=None)
-        lines.append(
-            [
-                f"{goal:.2%}",
-                f"{minutes} min" if minutes else "",
-                f"`{best['name']}`" if best else "none",
-                f"{best['accuracy']:.2%}" if best else "",
-                "yes" if best and best["accuracy"] >= goal else "no",
-            ]
-        )
-    return (
-        "## What was aimed at\n\nOn two cores, by one model; without a limit of time, by the "
-        f"ensemble too.\n\n{markdown.table(header, lines)}"
-    )
-
-
-def _within(took: float | None, minutes: float) -> bool:
-    return took is not None and took <= 60 * minutes
 
 
 def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
     if pair is None:
         return ""
-    more = f"{pair['only_b'] - pair['only_a']:+,}"
-    return more if pair["p"] * pairs <= SURE else f"({more})"
+    points = f"{100 * pair['difference']:+.2f}"
+    return points if pair["p"] * pairs <= SIGNIFICANT else f"({points})"
 
 
-def picture(rows: Sequence[Row], times: Mapping[str, float | None]) -> Figure:
-    """Test accuracy by multiply-adds, beside what is published, and by training time."""
-    figure = Figure(figsize=(10, 5), layout="constrained")
-    by_size, by_time = figure.subplots(1, 2, sharey=True)
-    trained = [row for row in rows if row["accuracy"] is not None]
-    for row in rows:
-        for published in row["published"].values():
-            by_size.plot(
+def picture(rows: Sequence[Row]) -> Figure:
+    """Test accuracy by multiply-adds, beside what others publish."""
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.subplots()
+    trained = [row for row in rows if row["by_seed"] and row["seeds"]]
+    for row in trained:
+        for each in row["published"]:
+            axes.plot(
                 row["multiply_adds"],
-                published,
+                each["accuracy"],
                 "o",
                 color=figures.VALIDATION,
                 markerfacecolor="none",
-                label="published",
+                label="published by others",
             )
-    _points(by_size, [(row["multiply_adds"], row) for row in trained])
-    _points(by_time, [(time, row) for row in trained if (time := times[row["name"]])])
-    by_size.set(xlabel="multiply-adds an image", ylabel="test accuracy")
-    by_time.set(xlabel="seconds to train a model")
-    known = dict(zip(*reversed(by_size.get_legend_handles_labels()), strict=True))
-    figure.legend(known.values(), known.keys(), loc="outside lower center", ncols=2)
-    for axes in (by_size, by_time):
-        axes.set_xscale("log")
-        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-        axes.grid(alpha=0.3)
-        left, right = axes.dataLim.intervalx
-        axes.set_xlim(left / 3, right * 100)  # the names stand on the right
-    return figure
-
-
-def _points(axes: Axes, rows: Sequence[tuple[float, Row]]) -> None:
-    """Each row at its x, its name a decade to the right, moved up where it would cover one."""
-    above = 0.0
-    for x, row in sorted(rows, key=lambda point: point[1]["accuracy"]):
         axes.errorbar(
-            x,
+            row["multiply_adds"],
             row["accuracy"],
             [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]],
             fmt="o",
             color=figures.TRAINING,
             capsize=3,
-            label="measured, with its 95 % interval",
+            label="measured here, with its 95 % interval",
         )
-        above = max(row["accuracy"], above + LINE)
-        axes.annotate(
-            row["name"],
-            (x, row["accuracy"]),
-            (10 * x, above),
-            va="center",
-            fontsize=8,
-            arrowprops={"arrowstyle": "-", "color": "#999999", "linewidth": 0.5},
-        )
+    _name(axes, trained)
+    axes.set(xlabel="multiply-adds an image", ylabel="test accuracy", xscale="log")
+    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    axes.grid(alpha=0.3)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.margins(x=0.12)
+    known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+    axes.legend(known.values(), known.keys(), loc="lower right")
+    return figure
+
+
+def _name(axes: Any, rows: Sequence[Row]) -> None:
+    """Put each row's name to the right of its point; several at one place share a column."""
+    columns: dict[int, list[Row]] = {}
+    for row in rows:
+        columns.setdefault(row["multiply_adds"] // 1_000_000, []).append(row)
+    for column in columns.values():
+        above = 0.0
+        for row in sorted(column, key=lambda row: row["accuracy"]):
+            above = max(row["accuracy"], above + 0.006)
+            axes.annotate(
+                row["name"],
+                (row["multiply_adds"], row["accuracy"]),
+                (1.12 * row["multiply_adds"], above),
+                va="center",
+                fontsize=9,
+            )
 
 
 if __name__ == "__main__":

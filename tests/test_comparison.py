@@ -1,4 +1,4 @@
-"""The comparison's own pipeline, on a small data set, and its networks."""
+"""The comparison's own pipeline, on a small data set."""
 
 import json
 import shutil
@@ -6,148 +6,189 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from fashion_mnist.rows import model_file
+import yaml
 
-from comparison import page
-from fashion_mnist.learning import dataset, networks, prediction
-from fashion_mnist.model_files import loading
-from fashion_mnist.running import params
-from tests.conftest import ROOT, Workspace
+from comparison import page, predictions
+from fashion_mnist.learning import dataset
+from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
+from tests.processes import only_once
+from tests.test_pipeline import stale
 
-pytestmark = pytest.mark.slow
-
-SIZES = {  # millions of parameters, as their authors give them
-    "resnet-20": 0.27,
-    "wide-resnet-28-10": 36.5,
-    "wide-resnet-40-4": 8.9,
+ROW = {"layers": TINY_NETWORK, "recipe": TINY_RECIPE}
+MODELS = {
+    "one-1": {"row": "one", "seed": 1, "threads": 1},
+    "one-2": {"row": "one", "seed": 2, "threads": 1},
+    "other-3": {"row": "other", "seed": 3, "threads": 1},
 }
 
 
+def set_params(workspace: Workspace, **sections: object) -> None:
+    path = workspace.path / "comparison/params.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(path.read_text()) | sections, sort_keys=False))
+
+
 @pytest.fixture(scope="session")
-def compared(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace in which two small rows were trained, and a third was only counted."""
-    workspace = finished_workspace.copy(tmp_path_factory.mktemp("compared") / "project")
-    shutil.copytree(
-        ROOT / "comparison", workspace.path / "comparison", ignore=shutil.ignore_patterns("*.lock")
-    )
-    row = {"architecture": "tiny", "recipe": "quick", "threads": 1, "published": {"someone": 0.9}}
-    workspace.set_params(
-        comparison={
-            "one": row | {"seeds": [1, 2]},
-            "other": row | {"seeds": [3]},
-            "counted": row | {"seeds": []},
-        },
-        ensemble=["one", "other"],
-    )
-    done = workspace.run("python", "-m", "fashion_mnist.parallel", "comparison/dvc.yaml")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return workspace
+def compared(finished_workspace: Workspace, shared: Path) -> Workspace:
+    """A workspace with two rows of three models, and a row without a model."""
+    path = shared / "compared"
+
+    def make() -> None:
+        workspace = finished_workspace.copy(path)
+        for folder in ("predictions", "times"):
+            shutil.rmtree(path / "comparison" / folder, ignore_errors=True)
+        (path / "comparison/results.json").unlink(missing_ok=True)
+        set_params(
+            workspace,
+            models=MODELS,
+            rows={"one": ROW, "other": ROW, "waiting": ROW},
+            ensemble=["one", "other"],
+            published={"one": [{"accuracy": 0.9, "source": "someone"}]},
+        )
+        workspace.repro(folder="comparison")
+        workspace.git("add", ".")
+        workspace.git("commit", "-qm", "A comparison")
+
+    only_once(path, make)
+    return Workspace(path)
 
 
-def comparison(workspace: Workspace) -> dict:
-    return json.loads((workspace.path / "metrics/comparison.json").read_text())
+@pytest.fixture
+def comparing(compared: Workspace, tmp_path: Path) -> Workspace:
+    """Such a workspace of the test's own."""
+    return compared.copy(tmp_path / "comparing")
+
+
+def results(workspace: Workspace) -> dict:
+    return json.loads((workspace.path / "comparison/results.json").read_text())
 
 
 def test_each_row_has_its_accuracy_with_an_interval_beside_what_is_published(compared: Workspace):
-    one, other, counted, _ = comparison(compared)["rows"]
-    assert [one["name"], other["name"], counted["name"]] == ["one", "other", "counted"]
+    one, other, waiting, _ = results(compared)["rows"]
+    assert [one["name"], other["name"], waiting["name"]] == ["one", "other", "waiting"]
     assert one["accuracy_low"] < one["accuracy"] < one["accuracy_high"]
     assert one["accuracy"] == pytest.approx(sum(one["by_seed"]) / 2)
     assert one["by_seed"][0] != one["by_seed"][1]
-    assert one["published"] == {"someone": 0.9}
-    assert (one["seeds"], other["seeds"], counted["seeds"]) == ([1, 2], [3], [])
+    assert one["published"] == [{"accuracy": 0.9, "source": "someone"}]
+    assert (one["seeds"], other["seeds"], waiting["seeds"]) == ([1, 2], [3], [])
 
 
-def test_a_row_without_seeds_is_counted_and_not_trained(compared: Workspace):
-    one, _, counted, _ = comparison(compared)["rows"]
-    assert counted["accuracy"] is None
-    assert (counted["parameters"], counted["multiply_adds"]) == (
-        one["parameters"],
-        one["multiply_adds"],
-    )
+def test_a_row_without_models_is_counted(compared: Workspace):
+    one, _, waiting, _ = results(compared)["rows"]
+    assert "accuracy" not in waiting
+    for key in ("parameters", "multiply_adds"):
+        assert waiting[key] == one[key]
 
 
-def test_two_rows_are_compared_image_by_image(compared: Workspace):
-    pair = comparison(compared)["pairs"][0]
+def test_networks_are_compared_over_all_seeds(compared: Workspace):
+    pair = results(compared)["pairs"][0]
+    one, other, *_ = results(compared)["rows"]
     assert (pair["a"], pair["b"]) == ("one", "other")
-    one, other, *_ = comparison(compared)["rows"]
-    difference = (pair["only_a"] - pair["only_b"]) / 100
-    assert difference == pytest.approx(one["by_seed"][0] - other["by_seed"][0])
+    assert pair["difference"] == pytest.approx(other["accuracy"] - one["accuracy"])
     assert 0 < pair["p"] <= 1
 
 
-def test_the_ensemble_is_as_large_as_all_of_its_models(compared: Workspace):
-    one, other, _, together = comparison(compared)["rows"]
-    assert together["name"] == "ensemble"
-    for key in ("parameters", "multiply_adds"):
-        assert together[key] == 2 * one[key] + other[key]
+def test_the_ensemble_averages_the_probabilities_of_its_models(
+    compared: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(compared.path / "comparison")
+    kept = [predictions.read(name) for name in MODELS]
+    averaged = np.mean([each.probabilities.astype(np.float32) for each in kept], axis=0)
+    one, other, _, together = results(compared)["rows"]
+    correct = averaged.argmax(axis=1) == kept[0].labels
+    assert together["accuracy"] == pytest.approx(correct.mean())
+    assert together["parameters"] == 2 * one["parameters"] + other["parameters"]
 
 
-def test_the_ensemble_averages_the_probabilities_of_its_models(compared: Workspace):
-    images, labels = dataset.read(compared.path / "data/processed/test.npz")
-    files = [model_file(name, seed) for name, seed in (("one", 1), ("one", 2), ("other", 3))]
-    said = [prediction.predict(loading.load_model(compared.path / file), images) for file in files]
-    *_, together = comparison(compared)["rows"]
-    right = np.mean(said, axis=0).argmax(axis=1) == labels
-    assert together["accuracy"] == pytest.approx(right.mean())
+def test_predictions_are_those_of_the_model_on_the_test_images(
+    compared: Workspace, call: Call, monkeypatch: pytest.MonkeyPatch
+):
+    done = call(compared.path, "fashion_mnist.__main__", "score", "comparison/models/other-3.h5")
+    assert f" {results(compared)['rows'][1]['accuracy']:.2%} " in done.out
+    monkeypatch.chdir(compared.path / "comparison")
+    _, labels = dataset.read("../data/processed/test.npz")
+    np.testing.assert_array_equal(predictions.read("other-3").labels, labels)
 
 
-def test_a_row_can_be_scored_again_from_its_file(compared: Workspace):
-    done = compared.run(
-        "python", "-m", "stages.evaluate", "--model", "models/comparison/one/seed-1.h5"
+def test_a_new_seed_trains_one_model(comparing: Workspace):
+    set_params(comparing, models=MODELS | {"other-4": MODELS["other-3"] | {"seed": 4}})
+    assert stale(comparing, "comparison") == {"train@other-4", "tabulate"}
+
+
+def test_an_edited_row_trains_its_own_models(comparing: Workspace):
+    wider = ROW | {"recipe": TINY_RECIPE | {"epochs": 3}}
+    set_params(comparing, rows={"one": ROW, "other": wider, "waiting": ROW})
+    assert stale(comparing, "comparison") == {"train@other-3", "tabulate"}
+
+
+def test_the_table_is_made_again_in_a_fresh_clone_without_training(
+    compared: Workspace, tmp_path: Path, call: Call
+):
+    compared.git("clone", "-q", ".", str(tmp_path / "clone"))
+    made = tmp_path / "clone/comparison/results.json"
+    before = made.read_bytes()
+    made.unlink()
+    assert call(tmp_path / "clone/comparison", "comparison.tabulate").code == 0
+    assert made.read_bytes() == before
+
+
+def test_the_root_does_not_see_the_comparison(compared: Workspace):
+    assert stale(compared) == set()
+    for command in ("status", "checkout"):
+        done = compared.run("dvc", command)
+        assert done.returncode == 0, done.stderr
+        assert "comparison" not in done.stdout + done.stderr
+
+
+def test_an_unknown_model_is_one_sentence(comparing: Workspace, call: Call):
+    done = call(comparing.path / "comparison", "comparison.train", "on-1")
+    assert done.code == 1
+    assert done.err == (
+        "error: params.yaml: models: no model is named 'on-1'; did you mean one-1?\n"
     )
-    accuracy = comparison(compared)["rows"][0]["by_seed"][0]
-    assert f"accuracy {accuracy:.2%}" in done.stdout
 
 
-def test_only_what_an_edit_can_have_changed_runs_again(compared: Workspace, tmp_path: Path):
-    workspace = compared.copy(tmp_path / "project")
-    rows = workspace.params()["comparison"]
-    rows["other"]["seeds"] = [4]
-    rows["one"]["published"] = {}
-    del rows["counted"]
-    workspace.set_params(comparison=rows)
-    ran = workspace.repro("comparison/dvc.yaml")
-    assert ran == ["comparison/dvc.yaml:row@other", "comparison/dvc.yaml:tabulate"]
-    assert not (workspace.path / "models/comparison/counted").exists()
-    assert [row["name"] for row in comparison(workspace)["rows"]] == ["one", "other", "ensemble"]
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"models": {"one-1": MODELS["one-1"] | {"row": "won"}}}, "models: no row is named 'won'"),
+        ({"ensemble": ["waiting"]}, "ensemble: no row with a model is named 'waiting'"),
+        ({"models": {"one-1": {"row": "one", "seed": 1}}}, "models.one-1.threads: is missing"),
+        (
+            {"rows": {"one": ROW | {"recipe": TINY_RECIPE | {"early_stopping": {"patience": 1}}}}},
+            "rows.one.recipe.early_stopping: it needs validation images",
+        ),
+        (
+            {"rows": {"one": ROW | {"layers": ["Flaten"]}}},
+            "rows.one.layers[0]: no layer is named 'Flaten'; did you mean Flatten?",
+        ),
+    ],
+)
+def test_a_mistake_is_named_by_its_path(
+    comparing: Workspace, call: Call, sections: dict, said: str
+):
+    set_params(comparing, **{"ensemble": [], "published": {}} | sections)
+    if "rows" in sections:
+        set_params(comparing, models={"one-1": MODELS["one-1"]})
+    done = call(comparing.path / "comparison", "comparison.tabulate")
+    assert done.code == 1
+    assert said in done.err
 
 
-def test_the_pipeline_itself_does_not_see_the_comparison(compared: Workspace):
-    assert compared.run("dvc", "repro").stdout.count("Running stage") == 0
-    done = compared.run("python", "-m", "fashion_mnist.parallel")
-    assert done.stdout == "nothing to do: 7 of 7 stages are up to date\n"
+def test_a_time_that_an_interrupted_run_began_is_not_reported(comparing: Workspace, call: Call):
+    folder = comparing.path / "comparison"
+    times = folder / "times/other-3.json"
+    assert json.loads(times.read_text())["seconds"] > 0
+    times.unlink()
+    times.mkdir()  # ends the stage after its last epoch
+    assert call(folder, "comparison.train", "other-3").code == 1
+    times.rmdir()
+    assert call(folder, "comparison.train", "other-3").code == 0
+    assert json.loads(times.read_text()) == {"seconds": None}
 
 
-def test_an_unknown_row_is_one_sentence(compared: Workspace):
-    done = compared.run("python", "-m", "stages.compare", "on")
-    assert done.returncode == 1
-    assert done.stderr == ("error: params.yaml: comparison has no row 'on'; did you mean one?\n")
-
-
-@pytest.mark.parametrize(("name", "millions"), SIZES.items())
-def test_a_network_is_as_large_as_its_authors_say(name: str, millions: float):
-    layers = params.load(ROOT / "params.yaml").architectures[name]
-    size = networks.build(name, layers).count_params() / 1e6
-    assert size == pytest.approx(millions, rel=0.02)
-
-
-def test_the_page_shows_what_was_measured(compared: Workspace):
-    shutil.copy(ROOT / "README.md", compared.path)
-    done = compared.run("python", "-m", "comparison.page")
-    assert done.returncode == 0, done.stderr
-    one, other, _, together = comparison(compared)["rows"]
-    for name in ("comparison/README.md", "README.md"):
-        text = (compared.path / name).read_text()
-        assert f"| `one` | {one['accuracy']:.2%} (" in text
-        assert f"| `other` | {other['accuracy']:.2%} (" in text
-        assert "| `counted` | not trained |" in text
-        assert f"| `ensemble` | {together['accuracy']:.2%} (" in text
-    assert (compared.path / "comparison/accuracy.png").stat().st_size > 10_000
-
-
-def test_the_pages_are_made_from_the_committed_results():
-    compared = json.loads((ROOT / "metrics/comparison.json").read_text())
-    times = {row["name"]: page.seconds(row) for row in compared["rows"]}
-    assert (ROOT / "comparison/README.md").read_text("utf-8") == page.page(compared, times)
-    assert page.table(compared["rows"]) in (ROOT / "README.md").read_text("utf-8")
+def test_the_pages_are_made_from_the_committed_results(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT / "comparison")
+    compared = json.loads(Path("results.json").read_text())
+    assert Path("README.md").read_text("utf-8") == page.page(compared)
+    in_readme = page.table(page.in_short(compared["rows"]))
+    assert in_readme in (ROOT / "README.md").read_text("utf-8")

@@ -113,15 +113,15 @@ def test_a_silent_module_writes_no_file(path: Path):
 class Mute(ast.NodeTransformer):
     """Replaces prose by "x": formatted strings, and constants with a space or an upper case."""
 
-    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: ARG002, N802
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.AST:  # noqa: ARG002
         return ast.Constant("x")
 
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
         if isinstance(node.value, str) and " " in node.value:
             return ast.Constant("x")
         return node
 
-    def visit_Call(self, node: ast.Call) -> ast.AST:  # noqa: N802
+    def visit_Call(self, node: ast.Call) -> ast.AST:
         """Patterns, word lists and file modes are no prose."""
         if ast.unparse(node.func).rpartition(".")[2] in ("compile", "split", "sub", "open"):
             return node

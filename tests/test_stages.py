@@ -1,96 +1,85 @@
-"""What a user meets at the command line: help, and one sentence for each mistake."""
+"""The stages at the command line: help, logs, and one sentence for each mistake."""
 
 import re
+import shutil
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fashion_mnist.__main__ import COMMANDS
 from fashion_mnist.learning import dataset
 from fashion_mnist.learning.backend import keras
-from tests.conftest import ROOT, TINY_RECIPE, Workspace
+from tests.conftest import TINY_RECIPE, Call, Workspace
 
-COMMANDS = (
-    *("stages.fetch", "stages.preprocess", "stages.train", "stages.select_best"),
-    *("stages.evaluate", "stages.predict", "stages.compare", "stages.tabulate"),
-    *("fashion_mnist.running.params", "fashion_mnist.parallel", "fashion_mnist.reporting.results"),
-    *(
-        "fashion_mnist.reporting.plots_page",
-        "fashion_mnist.reporting.report",
-        "comparison.page",
-        "fuzz",
-        "tests.crash",
-    ),
+STAGES = {
+    "stages.fetch": (),
+    "stages.preprocess": (),
+    "stages.train": ("model-1",),
+    "stages.select_best": (),
+    "stages.evaluate": (),
+}
+PROGRAMS = (
+    *STAGES,
+    *("comparison.train", "comparison.tabulate", "comparison.page"),
+    *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
     *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
 )
 
 every_stage = pytest.mark.parametrize(
-    "command",
-    [("train", "model-1"), ("fetch",), ("preprocess",), ("select_best",), ("evaluate",)],
-    ids=lambda command: command[0],
+    ("module", "arguments"), STAGES.items(), ids=[name.removeprefix("stages.") for name in STAGES]
 )
 
 
-@pytest.mark.parametrize("module", COMMANDS)
-def test_every_command_has_help_with_an_example(module: str):
-    done = Workspace(ROOT).run("python", "-m", module, "--help")
-    assert done.returncode == 0
-    assert f"example: python -m {module}" in done.stdout
+def fails(call: Call, folder: Path, module: str, *arguments: str) -> str:
+    """The one line that a program prints before it ends with exit code 1."""
+    done = call(folder, module, *arguments)
+    assert done.code == 1, done.out
+    (line,) = done.err.splitlines()
+    assert line.startswith("error: ")
+    return line.removeprefix("error: ")
 
 
-def fails(workspace: Workspace, *command: str) -> str:
-    """The one line that a command prints before it ends with exit code 1."""
-    done = workspace.run("python", "-m", *command)
-    assert done.returncode == 1, done.stdout + done.stderr
-    (line,) = done.stderr.splitlines()
-    return line
+def help_of(call: Call, folder: Path, module: str, *arguments: str) -> str:
+    done = call(folder, module, *arguments, "--help")
+    assert done.code == 0
+    return done.out
+
+
+@pytest.mark.parametrize("module", PROGRAMS)
+def test_every_program_has_help_with_an_example(call: Call, tmp_path: Path, module: str):
+    name = f"{module}.__main__" if module in ("fuzz", "tests.crash") else module
+    assert f"example: python -m {module}" in help_of(call, tmp_path, name)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(call: Call, tmp_path: Path, command: str):
+    said = help_of(call, tmp_path, "fashion_mnist.__main__", command)
+    assert f"usage: python -m fashion_mnist {command}" in said
+    assert f"example: python -m fashion_mnist {command}" in said
 
 
 @every_stage
 def test_a_typo_in_params_is_one_sentence_in_every_stage(
-    fresh_workspace: Workspace, tmp_path: Path, command: tuple[str, ...]
+    call: Call, workspace: Workspace, module: str, arguments: tuple[str, ...]
 ):
-    workspace = fresh_workspace.copy(tmp_path / "project")
     workspace.set_params(train__epocs=3)
-    line = fails(workspace, f"stages.{command[0]}", *command[1:])
-    assert line.startswith("error: params.yaml: train.epocs: no such key")
+    line = fails(call, workspace.path, module, *arguments)
+    assert line.startswith("params.yaml: train.epocs: no such key")
 
 
-def test_what_only_keras_can_tell_is_told_before_data_is_read(
-    fresh_workspace: Workspace, tmp_path: Path
-):
-    workspace = fresh_workspace.copy(tmp_path / "project")
-    workspace.set_params(architectures__tiny=[{"Conv2D": {"filters": 2, "kernel_size": 30}}])
-    line = fails(workspace, "stages.train", "model-1")
-    assert "architectures.tiny[0].Conv2D cannot take an input (28, 28, 1)" in line
-
-
-def test_missing_data_says_what_makes_it(fresh_workspace: Workspace):
-    line = fails(fresh_workspace, "stages.train", "model-1")
-    assert "data/processed/train.npz is missing: `dvc repro preprocess` makes it" in line
-
-
-def test_another_model_is_scored_without_touching_tracked_files(workspace: Workspace):
-    before = (workspace.path / "metrics/test.json").read_bytes()
-    done = workspace.run("python", "-m", "stages.evaluate", "--model", "models/baseline.h5")
-    assert done.returncode == 0, done.stderr
-    assert "Final scores" in done.stdout
-    assert (workspace.path / "metrics/test.json").read_bytes() == before
-    assert workspace.run("git", "status", "--porcelain").stdout == ""
-
-
-def test_a_model_that_is_none_is_one_sentence(workspace: Workspace):
-    (workspace.path / "x.h5").write_text("hello")
-    line = fails(workspace, "stages.evaluate", "--model", "x.h5")
-    assert line.startswith("error: x.h5 is not a Keras model")
+def test_missing_data_is_told_with_what_makes_it(call: Call, workspace: Workspace):
+    (workspace.path / "data/processed/train.npz").unlink()
+    line = fails(call, workspace.path, "stages.train", "model-1")
+    assert line == "data/processed/train.npz is missing: `dvc repro preprocess` makes it"
 
 
 @every_stage
-def test_a_log_holds_lines_only_and_the_last_says_what_was_written(
-    workspace: Workspace, command: tuple[str, ...]
+def test_a_log_holds_lines_only_and_the_last_names_what_was_written(
+    workspace: Workspace, module: str, arguments: tuple[str, ...]
 ):
-    done = workspace.run("python", "-m", f"stages.{command[0]}", *command[1:])
+    done = workspace.run("python", "-m", module, *arguments)
     assert done.returncode == 0, done.stderr
     assert not any(character in done.stdout + done.stderr for character in "\r\x1b\b")
     lines = done.stdout.splitlines()
@@ -98,50 +87,49 @@ def test_a_log_holds_lines_only_and_the_last_says_what_was_written(
     written = re.findall(r"[\w.-]+/[\w./-]+", lines[-1])
     assert written
     assert all((workspace.path / name).exists() for name in written), lines[-1]
-    if command[0] == "train":
+    if module == "stages.train":
         assert [line[:9] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
         assert done.stderr == ""
 
 
-TWO_DEVICES = {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}  # for JAX's eyes
-
-
-@pytest.mark.parametrize(
-    ("backend", "environment"),
-    [("tensorflow", {}), ("jax", {}), ("jax", TWO_DEVICES), ("torch", {})],
-    ids=["tensorflow", "jax", "jax on two devices", "torch"],
-)
-def test_every_backend_of_keras_trains_a_model_that_every_other_reads(
-    workspace: Workspace, backend: str, environment: dict[str, str]
+def test_the_same_stage_gives_the_same_bytes_in_another_process(
+    call: Call, workspace: Workspace, finished_workspace: Workspace
 ):
-    if find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
-    environment = environment | {"KERAS_BACKEND": backend}
-    done = workspace.run("python", "-m", "stages.train", "model-1", **environment)
-    assert done.returncode == 0, done.stderr
-    done = workspace.run("python", "-m", "stages.evaluate", "--model", "models/model-1.h5")
-    assert done.returncode == 0, done.stderr
+    for file in ("models/candidates/model-1.h5", "plots/history/model-1.csv"):
+        (workspace.path / file).unlink()
+    assert call(workspace.path, "stages.train", "model-1").code == 0
+    assert workspace.files() == finished_workspace.files()
 
 
-def test_a_batch_that_cannot_be_shared_among_devices_is_refused(workspace: Workspace):
-    if find_spec("jax") is None:
-        pytest.skip("jax is not installed")
-    workspace.set_params(recipes__quick=TINY_RECIPE | {"batch_size": 33})
-    environment = TWO_DEVICES | {"KERAS_BACKEND": "jax"}
-    done = workspace.run("python", "-m", "stages.train", "model-1", **environment)
-    assert done.returncode == 1
-    *_, line = done.stderr.splitlines()
-    assert "recipes.quick.batch_size must be a multiple of 2, the number of devices" in line
+def test_early_stopping_and_label_smoothing_work_in_a_real_run(call: Call, workspace: Workspace):
+    recipe = TINY_RECIPE | {
+        "epochs": 6,
+        "label_smoothing": 0.1,
+        "schedule": "cosine",
+        "early_stopping": {"patience": 1},
+    }
+    workspace.set_params(recipes__unused=recipe, baseline__recipe="unused")
+    done = call(workspace.path, "stages.train", "baseline")
+    assert done.code == 0, done.err
+    assert "early stopping after 1" in done.out
 
 
-def test_the_results_table_shows_this_run_beside_the_original(workspace: Workspace):
-    done = workspace.run("python", "-m", "fashion_mnist.reporting.results")
-    assert "model-1" in done.stdout
-    assert "the original  loss 0.24973  accuracy 91.33%" in done.stdout
+def test_another_model_is_scored_without_touching_tracked_files(call: Call, workspace: Workspace):
+    done = call(workspace.path, "fashion_mnist.__main__", "score", "models/baseline.h5")
+    assert done.code == 0, done.err
+    assert re.search(r"^baseline.h5 .*%$", done.out, re.MULTILINE)
+    assert workspace.git("status", "--porcelain") == ""
 
 
-def test_scores_of_a_known_model_are_right(workspace: Workspace):
-    """A model that always says Trouser is right about a tenth of the tiny test set."""
+def test_the_results_are_printed_beside_the_originals(call: Call, workspace: Workspace):
+    done = call(workspace.path, "fashion_mnist.__main__", "results")
+    assert re.search(r"^model-[12] .* best$", done.out, re.MULTILINE)
+    assert "the original           0.2497   91.33%" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
+
+
+def test_scores_of_a_known_model_are_right(call: Call, workspace: Workspace):
+    """A model that always predicts Trouser is right for a tenth of the tiny test set."""
     model = keras.Sequential(
         [
             keras.Input((28, 28, 1)),
@@ -152,5 +140,42 @@ def test_scores_of_a_known_model_are_right(workspace: Workspace):
     bias = np.where(np.arange(10) == dataset.CLASS_NAMES.index("Trouser"), 20.0, 0.0)
     model.set_weights([np.zeros((784, 10)), bias])
     model.save(workspace.path / "trouser.keras")
-    done = workspace.run("python", "-m", "stages.evaluate", "--model", "trouser.keras")
-    assert "accuracy 10.00%" in done.stdout
+    done = call(workspace.path, "fashion_mnist.__main__", "score", "trouser.keras")
+    assert re.search(r"^trouser.keras .* 10.00%", done.out, re.MULTILINE), done.err
+
+
+@pytest.mark.parametrize("backend", ["tensorflow", "jax"])
+def test_a_backend_trains_a_model_that_the_others_read(
+    call: Call, workspace: Workspace, backend: str
+):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    done = workspace.run("python", "-m", "stages.train", "model-1", KERAS_BACKEND=backend)
+    assert done.returncode == 0, done.stderr
+    model = "models/candidates/model-1.h5"
+    assert call(workspace.path, "fashion_mnist.__main__", "score", model).code == 0
+
+
+def test_a_finished_training_leaves_no_checkpoint(finished_workspace: Workspace):
+    checkpoints = finished_workspace.path / "models/checkpoints"
+    assert list(checkpoints.iterdir()) == []
+
+
+def test_an_interrupted_training_is_continued_after_an_edit_that_is_taken_back(
+    call: Call, workspace: Workspace
+):
+    params = workspace.path / "params.yaml"
+    good = params.read_text()
+    # A history that cannot be written ends the stage after its last epoch.
+    history = workspace.path / "plots/history/model-1.csv"
+    history.unlink()
+    history.mkdir()
+    assert call(workspace.path, "stages.train", "model-1").code == 1
+    workspace.set_params(train__seed=7)
+    done = call(workspace.path, "stages.train", "model-1")
+    assert "continues" not in done.out, "another seed is another training"
+    shutil.rmtree(history)
+    params.write_text(good)
+    done = call(workspace.path, "stages.train", "model-1")
+    assert done.code == 0, done.err
+    assert "model-1: continues after epoch 2" in done.out
