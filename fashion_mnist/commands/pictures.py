@@ -1,12 +1,14 @@
-"""Any picture of a garment, brought to the form of the data set's images.
+"""Pictures of garments, brought to the form of the data set's images.
 
 The paper (arXiv:1708.07747) trims a picture to its garment, scales the longest edge to 28,
-centres it, turns it gray and negates it, as its pictures have a light background.
+centres it, converts it to gray and negates it, because its pictures have a light background.
 """
 
 import io
+import math
 import re
 import warnings
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
@@ -16,20 +18,41 @@ from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.dataset import IMAGE_SHAPE
 from fashion_mnist.quiet import silent_stderr
 
-# No other decoder of Pillow's is let near a file: some start programs, most are seldom tested.
+# Pillow's other decoders never see a file: some start programs, most are seldom tested.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 FORMAT_NAMES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+READ_SUFFIXES = ".png .apng .jpg .jpeg .jpe .jif .jfif .webp .gif .bmp .dib .tif .tiff".split()
+OTHER_SUFFIXES = (
+    ".avif .heic .heif .jp2 .j2k .jpf .jpx .jxl .svg .ico .psd .xcf .tga .eps "
+    ".ppm .pgm .pbm .pnm .exr .hdr .dng .cr2 .cr3 .nef .arw .orf .raf .rw2"
+).split()
+# How files of the formats above begin, and AVIF, HEIC, JPEG 2000 and JPEG XL.
+SIGNATURE = re.compile(
+    rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*"
+    rb"|....ftyp(?:avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)"
+    rb"|\0\0\0\x0c(?:jP  |JXL )|\xff\x4f\xff\x51",
+    re.DOTALL,
+)
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 256 * 2**20
 MOST_SCANS = 100  # of a JPEG; encoders make a dozen
 
 EDGE = IMAGE_SHAPE[0]
-WORKING_EDGE = 512  # what is found out about a picture does not need more pixels
+WORKING_EDGE = 512  # more pixels do not change what is found
+PREVIEW_EDGE = 140
 LIGHT = 128
-SAME_GRAY = 8  # the background's pixels differ by this much ...
-TRIMMED = 13  # ... and what is no farther from it than 5 %, as in the paper, is trimmed
-ALREADY_FRAMED = 32  # no image of the data set has a background farther from black than 13
+SAME_GRAY = 8  # pixels of the background differ by this much ...
+TRIMMED = 13  # ... and what is within 5 % of it, as in the paper, is trimmed
+BLACK = 13  # no image of the data set has a lighter background
+UNIFORM = 0.9  # of the pixels of a line of one tone
+TRANSPARENT = 2 * 256  # a tone of its own
+WIDEST_FRAME = 12  # pixels, or an eighth of the shorter edge if that is more
+
+FILLED = "garment fills the whole picture: leave a margin around it"
+UNEVEN = "background is not one tone: use a plain one without shadows"
+APART = "separate parts: show one garment at a time"
+EVEN_BORDER = 1 / 8  # of the border may be something else
+LARGE_PART = 1 / 4  # of the largest part
 
 _JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
 _UPRIGHT = {
@@ -44,20 +67,42 @@ _UPRIGHT = {
 
 
 class Picture(NamedTuple):
-    """What a network is shown: uint8 (28, 28), and whether light and dark were exchanged."""
+    """A picture as a network sees it, and as a person does.
+
+    Attributes:
+        pixels: uint8 (28, 28), a light garment on black.
+        inverted: whether the background was light, so that light and dark were exchanged.
+        warnings: signs that the answer may be wrong, each with what would help.
+        preview: uint8 (height, width, 3), the picture itself, at most 140 pixels wide and high.
+    """
 
     pixels: np.ndarray
     inverted: bool
+    warnings: tuple[str, ...]
+    preview: np.ndarray
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file is a picture, readable or not, by its suffix or its first bytes."""
+    if path.suffix.lower() in (*READ_SUFFIXES, *OTHER_SUFFIXES):
+        return not path.is_dir()
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return bool(SIGNATURE.match(file.read(16)))
+    except OSError:
+        return False
 
 
 def read(file: BinaryIO) -> Picture:
-    """A light garment on black, from a file of any size, colours, transparency and rotation.
+    """Bring a picture of any size, colours, transparency and rotation to the data set's form.
 
-    An image that is 28 x 28, on black or on white, is taken to be in its frame: it is
-    neither trimmed nor scaled.
+    A frame around the picture is cut off. A 28 x 28 picture is neither trimmed nor scaled; on
+    black or white it is the image itself.
 
     Raises:
-        InputError: it is no picture, is damaged or too large, or shows nothing.
+        InputError: it is not a picture, is damaged or too large, or shows nothing.
         OSError: it cannot be read.
     """
     data = file.read(MOST_BYTES + 1)
@@ -67,22 +112,26 @@ def read(file: BinaryIO) -> Picture:
         raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: refused")
     if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
         raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
-    image = _decoded(data)
-    framed = image.size == (EDGE, EDGE)
+    image, colours = _decoded(data)
     image.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
+    image = image.crop(_inside_frame(image))
     gray, background = _on_its_background(image)
-    inverted = background >= LIGHT
-    if framed and min(background, 255 - background) <= ALREADY_FRAMED:
-        pixels = 255 - gray if inverted else gray
+    signs: tuple[str, ...] = ()
+    if image.size == (EDGE, EDGE):
+        pixels = _on_black(gray, background)
     else:
-        pixels = _fitted(_trimmed(gray, background))
+        levels = _standing_out(gray, background)
+        garment = _garment(levels)
+        box = _box(garment)
+        pixels = _fitted(levels[box])
+        signs = _signs_of_trouble(garment, box)
     if not pixels.any():
         raise InputError("shows nothing that stands out from its background")
-    return Picture(pixels, inverted)
+    return Picture(pixels, background >= LIGHT, signs, _preview(colours, background))
 
 
 def _scans(jpeg: bytes) -> int:
-    """How often a decoder goes over all pixels, for each time of which twelve bytes suffice."""
+    """How often a decoder goes over all pixels; a scan takes no more than twelve bytes."""
     scans, place = 0, 2
     while scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(jpeg, place)):
         if marker[1] == b"\xd9":
@@ -92,53 +141,127 @@ def _scans(jpeg: bytes) -> int:
     return scans
 
 
-def _decoded(data: bytes) -> Image.Image:
-    """The picture upright, in mode L or LA."""
+def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
+    """The picture upright, in mode L or LA, and a small copy in its colours, in mode RGBA."""
     with silent_stderr(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         try:
             image = Image.open(io.BytesIO(data), formats=FORMATS)
-            # Only the head is read so far; the decoder sets aside what the head declares.
+            # Only the header has been read; the decoder allocates what the header declares.
             if image.width * image.height > MOST_PIXELS:
                 raise Image.DecompressionBombError
             image.draft(None, (2 * WORKING_EDGE, 2 * WORKING_EDGE))
+            clipped = any(";16" in str(tile.args) for tile in image.tile)
             image.load()
             turn = _turn(image)
-            gray = _gray(image)
-            return gray if turn is None else gray.transpose(turn)
+            gray = _gray(image, clipped)
+            colours = _colours(image, gray)
+            if turn is not None:
+                gray, colours = gray.transpose(turn), colours.transpose(turn)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError):
             raise InputError(f"has more than {MOST_PIXELS:,} pixels: refused") from None
         except UnidentifiedImageError:
-            raise InputError(f"is no {FORMAT_NAMES} picture, or but a part of one") from None
+            reason = f"is not a {FORMAT_NAMES} picture, or is cut off: save it as one of these"
+            raise InputError(reason) from None
         except Exception as error:  # a decoder raises anything at all over damaged bytes
             reason = first_sentence(error) or type(error).__name__
             raise InputError(f"is damaged: {reason}") from None
+    return gray, colours
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What undoes the camera's tilt; a note of it that is damaged spoils no picture."""
+    """What undoes the camera's rotation; a damaged note of it spoils no picture."""
     try:
         return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:
         return None
 
 
-def _gray(image: Image.Image) -> Image.Image:
-    """The same in mode L, or LA if there is transparency in it."""
-    if image.mode[0] in "IF":  # which Pillow would clip at 255
+def _gray(image: Image.Image, clipped: bool) -> Image.Image:
+    """The same in mode L, or LA if there is transparency in it.
+
+    Args:
+        image: loaded.
+        clipped: whether Pillow kept only the upper 8 of 16 bits.
+    """
+    if image.mode[0] in "IF":
         levels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
         highest = float(levels.max())
-        depths = (1.0,) * (image.mode == "F") + (255.0, 65535.0)
-        white = next((depth for depth in depths if highest <= depth), highest)
-        if image.mode.startswith("I;16"):
-            white = 65535.0
+        white = 1 if image.mode == "F" and highest <= 1 else _white(math.ceil(highest))
         return Image.fromarray((levels.clip(0) * (255 / white)).round().astype(np.uint8))
     if image.has_transparency_data:
-        return image.convert("RGBA").convert("LA")
-    if image.mode == "LAB":
-        return image.getchannel(0)
-    return image.convert("L")
+        gray = image.convert("RGBA").convert("LA")
+    elif image.mode == "LAB":
+        gray = image.getchannel(0)
+    else:
+        gray = image.convert("L")
+    if clipped:
+        highest = 256 * int(np.max(gray.getextrema())) + 255
+        scale = 255 / (_white(highest) // 256 or 1)
+        gray = gray.point([min(255, round(level * scale)) for level in range(256)] * len(gray.mode))
+    return gray
+
+
+def _white(highest: int) -> int:
+    """The level of white, as the highest level is of 8, 10, 12, 14, 16 or more bits."""
+    return next((2**bits - 1 for bits in (8, 10, 12, 14, 16) if highest < 2**bits), highest)
+
+
+def _colours(image: Image.Image, gray: Image.Image) -> Image.Image:
+    """A small copy in mode RGBA; `gray` in it where the colours are not 8-bit RGB's."""
+    if image.mode[0] in "IF" or image.mode == "LAB":
+        image = gray
+    if image.mode in ("1", "P", "PA") or image.has_transparency_data:
+        image = image.convert("RGBA")
+    small = image.copy()
+    small.thumbnail((PREVIEW_EDGE, PREVIEW_EDGE), Image.Resampling.BOX)
+    return small.convert("RGBA")
+
+
+def _preview(colours: Image.Image, background: int) -> np.ndarray:
+    """uint8 (height, width, 3), with the background seen through what is transparent."""
+    paper = Image.new("RGBA", colours.size, (background, background, background, 255))
+    return np.asarray(Image.alpha_composite(paper, colours).convert("RGB"))
+
+
+def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) that leaves out a frame on any of the four sides.
+
+    Lines along an edge, each of one tone, are a frame up to the last whose tone is not the
+    background's. The background is what most of the picture's border is without such lines.
+    """
+    levels = np.asarray(image.getchannel(0)).astype(np.int16)
+    if image.mode == "LA":
+        levels[np.asarray(image.getchannel("A")) < LIGHT] = TRANSPARENT
+    shorter = min(image.size)
+    widest = min(max(WIDEST_FRAME, shorter // 8), shorter // 4)
+    if image.size == (EDGE, EDGE) or not widest:
+        return (0, 0, *image.size)
+    # Another side's frame may be at either end of a line.
+    sides = [
+        side[: widest + 1, widest:-widest]
+        for side in (levels.T, levels, levels.T[::-1], levels[::-1])
+    ]
+    tones = [_tones(side) for side in sides]
+    inner = [side[min(len(tone), widest)] for side, tone in zip(sides, tones, strict=True)]
+    background = _commonest(np.concatenate(inner))
+    left, top, right, bottom = (_frame(tone, background, widest) for tone in tones)
+    return left, top, image.width - right, image.height - bottom
+
+
+def _tones(lines: np.ndarray) -> np.ndarray:
+    """The median of each of the first lines that are of one tone."""
+    tones = np.median(lines, axis=1)
+    same = np.abs(lines - tones[:, np.newaxis]) <= 2 * SAME_GRAY
+    uniform = same.mean(axis=1) >= UNIFORM
+    return tones if uniform.all() else tones[: uniform.argmin()]
+
+
+def _frame(tones: np.ndarray, background: int, widest: int) -> int:
+    """The number of lines up to the last that is not background; 0 if the frame does not end."""
+    others = np.flatnonzero(np.abs(tones - background) > SAME_GRAY)
+    return int(others[-1]) + 1 if len(others) and others[-1] < widest else 0
 
 
 def _on_its_background(image: Image.Image) -> tuple[np.ndarray, int]:
@@ -151,10 +274,7 @@ def _on_its_background(image: Image.Image) -> tuple[np.ndarray, int]:
     opacity = np.asarray(image.getchannel("A")) if image.mode == "LA" else np.full_like(gray, 255)
     seen = _border(opacity) >= LIGHT
     if seen.mean() >= 0.5:
-        levels = _border(gray)[seen]
-        counts = np.bincount(levels, minlength=256)
-        peak = int(np.convolve(counts, np.ones(2 * SAME_GRAY + 1), "same").argmax())
-        background = int(np.median(levels[np.abs(levels.astype(int) - peak) <= SAME_GRAY]))
+        background = _commonest(_border(gray)[seen])
     elif opacity.any():
         background = 0 if np.average(gray, weights=opacity) >= LIGHT else 255
     else:
@@ -167,21 +287,73 @@ def _border(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([pixels[0], pixels[-1], pixels[1:-1, 0], pixels[1:-1, -1]])
 
 
-def _trimmed(gray: np.ndarray, background: int) -> np.ndarray:
-    """The garment's bounding box, each pixel as light as it is far from the background."""
-    away = np.abs(gray.astype(np.float32) - background) * (255 / max(background, 255 - background))
+def _commonest(levels: np.ndarray) -> int:
+    """The middle of the most common tone."""
+    counts = np.bincount(levels, minlength=256)
+    peak = int(np.convolve(counts, np.ones(2 * SAME_GRAY + 1), "same").argmax())
+    return int(np.median(levels[np.abs(levels.astype(int) - peak) <= SAME_GRAY]))
+
+
+def _away(gray: np.ndarray, background: int) -> np.ndarray:
+    """float32, how far each pixel is from the background, stretched to [0, 255]."""
+    away = np.abs(gray.astype(np.float32) - background)
+    return away * (255 / max(background, 255 - background))
+
+
+def _on_black(gray: np.ndarray, background: int) -> np.ndarray:
+    """A 28 x 28 picture as an image of the data set, which it is on black or white."""
+    if background <= BLACK:
+        return gray
+    if background >= 255 - BLACK:
+        return 255 - gray
+    return _away(gray, background).round().astype(np.uint8)
+
+
+def _standing_out(gray: np.ndarray, background: int) -> np.ndarray:
+    """The same on black, uint8, with the noise of the background removed."""
+    away = _away(gray, background)
     border = _border(away)
     noise = border[border <= 2 * TRIMMED]
     threshold = TRIMMED + (2 * noise.mean() if noise.size else 0)
-    levels = np.where(away > threshold, away, 0).round().astype(np.uint8)
+    return np.where(away > threshold, away, 0).round().astype(np.uint8)
+
+
+def _garment(levels: np.ndarray) -> np.ndarray:
+    """bool, where the garment is, without specks, which would widen its box."""
     garment = levels > 0
-    if min(gray.shape) > 2 * EDGE:  # specks are not to widen the box: what remains, and its edge
+    if min(levels.shape) > 2 * EDGE:
         large = Image.fromarray(levels).filter(ImageFilter.MedianFilter(3))
         garment &= np.asarray(large.filter(ImageFilter.MaxFilter(3))) > 0
+    return garment
+
+
+def _box(garment: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that it fills, of which there is at least one."""
     rows, columns = (np.flatnonzero(garment.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
-        return np.zeros((1, 1), np.uint8)
-    return levels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        return slice(1), slice(1)
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
+def _signs_of_trouble(garment: np.ndarray, box: tuple[slice, slice]) -> tuple[str, ...]:
+    """What is unlike one garment on a plain background."""
+    found = {
+        FILLED: garment[box].shape == garment.shape,
+        UNEVEN: _border(garment).mean() > EVEN_BORDER,
+        APART: any(_has_parts(garment.sum(axis=axis)) for axis in (0, 1)),
+    }
+    return tuple(sign for sign, seen in found.items() if seen)
+
+
+def _has_parts(filled: np.ndarray) -> bool:
+    """Whether empty lines separate two large parts.
+
+    Args:
+        filled: integers (N,), the garment's pixels in each row or column.
+    """
+    starts = np.flatnonzero(np.diff(filled > 0, prepend=False))
+    sizes = np.sort(np.add.reduceat(filled, starts)) if len(starts) else filled
+    return len(starts) > 1 and bool(sizes[-2] > LARGE_PART * sizes[-1])
 
 
 def _fitted(garment: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Ask the best model, or any other, what it sees in a picture."""
+"""Classify pictures of garments with the best model, or any other."""
 
 import argparse
 import contextlib
@@ -8,7 +8,7 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,24 +18,24 @@ from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.running import console
 from fashion_mnist.storage import records
 
+SUMMARY = "classify pictures of garments"
+EXAMPLE = "python -m fashion_mnist predict --show answers.png shirt.jpg photos/"
 BEST = Path("models/best_model.h5")
 STANDARD_INPUT = "-"
-MOST_DRAWN = 240  # which takes 20 s
+MOST_DRAWN = 240  # more would take minutes, and make a picture that few programs open
+NO_PREVIEW = np.empty((0, 0, 3), np.uint8)  # in place of 59 kB
+NAME_WIDTH = 26  # leaves room for the answer in 80 columns
 
 
-class Question(NamedTuple):
-    """A picture and where it comes from."""
+class Named(NamedTuple):
+    """A picture and the file it comes from."""
 
     name: str
     picture: pictures.Picture
 
 
-def main() -> int:
-    """Answer every picture that can be read; 1 if there are others."""
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="example: python -m stages.predict --show answers.png shirt.jpg photos/",
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
     parser.add_argument(
         "images",
         nargs="+",
@@ -47,70 +47,82 @@ def main() -> int:
         type=Path,
         default=BEST,
         metavar="FILE",
-        help="a Keras .h5 or .keras model to ask instead of the best one",
+        help="another Keras model, .h5 or .keras (default: %(default)s)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--show",
         type=Path,
         metavar="FILE.png",
-        help="draw each image as the model was shown it, with the answer",
+        help="draw each picture beside the 28 x 28 image that the model sees, with the answer",
     )
-    arguments = parser.parse_args()
-    # A file's name may hold what the terminal's encoding does not.
+    _accept_names_with_a_dash(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Classify each picture that can be read; the exit code is 1 if there are others.
+
+    Raises:
+        InputError: the model cannot be used, or the figure would replace a picture.
+        OSError: the model cannot be read, or the figure cannot be written.
+    """
+    # A file's name may contain characters that the terminal's encoding lacks.
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
-    complaints: list[str] = []
-    questions = list(read(arguments.images, complaints))
+    errors: list[str] = []
+    found: list[Named] = []
+    for named in read(arguments.images, errors):
+        if not arguments.show or len(found) >= MOST_DRAWN:
+            named = Named(named.name, named.picture._replace(preview=NO_PREVIEW))
+        found.append(named)
     if arguments.show:
-        check_target(arguments.show, questions)
+        check_target(arguments.show, found)
     # Keras takes seconds to load.
-    probabilities = ask(arguments.model, questions) if questions else np.empty((0, 10))
+    probabilities = classify(arguments.model, found) if found else np.empty((0, 10))
+    listed = answers(found, probabilities)
     if arguments.json:
-        say(json.dumps(records.rounded(answers(questions, probabilities)), indent=2))
-    elif questions:
-        say(table(answers(questions, probabilities)))
-    if arguments.show and questions:
-        draw(arguments.show, questions, probabilities)
-    return 1 if complaints else 0
+        say(json.dumps(records.rounded(listed), indent=2))
+    elif listed:
+        say(table(listed))
+    if arguments.show and found:
+        draw(arguments.show, found, probabilities)
+    return 1 if errors else 0
 
 
-def read(images: Sequence[str], complaints: list[str]) -> Iterator[Question]:
+def read(images: Sequence[str], errors: list[str]) -> Iterator[Named]:
     """The pictures that can be read; the others are named on standard error."""
     for image in images:
         names: list[str] = []
-        with complaining(image, complaints):
+        with reporting(image, errors):
             names = files_of(image)
         for name in names:
-            with complaining(name, complaints):
-                yield Question(name, picture(name))
+            with reporting(name, errors):
+                yield Named(name, picture(name))
 
 
 @contextlib.contextmanager
-def complaining(name: str, complaints: list[str]) -> Iterator[None]:
-    """Say in one line why `name` cannot be read, and go on."""
+def reporting(name: str, errors: list[str]) -> Iterator[None]:
+    """Print in one line why `name` cannot be read, and go on."""
     try:
         yield
     except (InputError, OSError) as error:
         reason = getattr(error, "strerror", None) or first_sentence(error)
-        complaints.append(f"error: {printable(name)}: {reason}")
-        print(complaints[-1], file=sys.stderr, flush=True)
+        errors.append(f"error: {printable(name)}: {reason}")
+        print(errors[-1], file=sys.stderr, flush=True)
 
 
 def files_of(image: str) -> list[str]:
-    """The pictures in a folder, or what is no folder itself."""
+    """The pictures in a folder, readable or not; anything else is itself."""
     folder = Path(image)
     if image == STANDARD_INPUT or not folder.is_dir():
         return [image]
     files = sorted(
         file
         for file in folder.iterdir()
-        if file.suffix.lower() in pictures.SUFFIXES
-        and not file.name.startswith(".")
-        and not file.is_dir()
+        if not file.name.startswith(".") and pictures.is_picture(file)
     )
     if not files:
-        raise InputError(f"there is no {pictures.FORMAT_NAMES} file in this folder")
+        raise InputError(f"this folder contains no {pictures.FORMAT_NAMES} file")
     return [str(file) for file in files]
 
 
@@ -124,32 +136,37 @@ def picture(name: str) -> pictures.Picture:
     return pictures.read(sys.stdin.buffer)
 
 
-def check_target(path: Path, questions: Sequence[Question]) -> None:
-    """Raise InputError where a drawing would be misnamed or replace a picture."""
+def check_target(path: Path, found: Sequence[Named]) -> None:
+    """Raise InputError if the figure's name is not a PNG's, or is that of a picture to classify."""
     if path.suffix.lower() != ".png":
-        raise InputError(f"--show {path}: a PNG is drawn: let its name end in .png")
-    files = [question.name for question in questions if question.name != STANDARD_INPUT]
+        raise InputError(f"--show {path}: the figure is a PNG: choose a name that ends in .png")
+    files = [named.name for named in found if named.name != STANDARD_INPUT]
     if path.exists() and any(path.samefile(file) for file in files):
-        raise InputError(f"--show {path}: would overwrite a picture that is asked about")
+        raise InputError(
+            f"--show {path}: would overwrite a picture to classify: choose another name"
+        )
 
 
-def ask(model: Path, questions: Sequence[Question]) -> np.ndarray:
+def classify(model: Path, found: Sequence[Named]) -> np.ndarray:
     """Class probabilities float32 (N, 10)."""
     from fashion_mnist.learning import prediction
     from fashion_mnist.model_files import loading
 
-    images = np.stack([question.picture.pixels for question in questions])
-    return prediction.predict(loading.load_model(model), images)
+    images = np.stack([named.picture.pixels for named in found])
+    probabilities = prediction.predict(loading.load_model(model), images)
+    if not np.isfinite(probabilities).all():
+        raise InputError(f"{model} gives probabilities that are not numbers: train it again")
+    return probabilities
 
 
-def answers(questions: Sequence[Question], probabilities: np.ndarray) -> list[dict]:
+def answers(found: Sequence[Named], probabilities: np.ndarray) -> list[dict[str, Any]]:
     """What is printed as JSON."""
-    found = []
-    for question, given in zip(questions, probabilities, strict=True):
+    listed = []
+    for named, given in zip(found, probabilities, strict=True):
         first, second = np.argsort(-given, kind="stable")[:2]
-        found.append(
+        listed.append(
             {
-                "file": question.name,
+                "file": named.name,
                 "class": CLASS_NAMES[first],
                 "probability": float(given[first]),
                 "runner_up": {
@@ -157,48 +174,50 @@ def answers(questions: Sequence[Question], probabilities: np.ndarray) -> list[di
                     "probability": float(given[second]),
                 },
                 "probabilities": dict(zip(CLASS_NAMES, map(float, given), strict=True)),
-                "inverted": question.picture.inverted,
+                "inverted": named.picture.inverted,
+                "warnings": list(named.picture.warnings),
             }
         )
-    return found
+    return listed
 
 
-def table(found: Sequence[dict]) -> str:
-    """A line a picture."""
-    lines = [("picture", "class", "probability", "runner-up", "probability", "")]
-    for answer in found:
+def table(listed: Sequence[dict[str, Any]]) -> str:
+    """A line a picture, at most 80 columns wide; a long name and each warning add one."""
+    names = [printable(answer["file"]) for answer in listed]
+    width = max(len(name) for name in ("picture", *names) if len(name) <= NAME_WIDTH)
+    row = f"{{:{width}}}  {{:11}}  {{:>7}}  {{:11}}  {{:>7}}  {{}}"
+    lines = [row.format("picture", "class", "prob.", "runner-up", "prob.", "")]
+    for name, answer in zip(names, listed, strict=True):
+        if len(name) > NAME_WIDTH:
+            lines.append(name)
+            name = ""
         second = answer["runner_up"]
+        inverted = "inverted" if answer["inverted"] else ""
+        shares = [f"{given['probability']:.2%}" for given in (answer, second)]
         lines.append(
-            (
-                printable(answer["file"]),
-                answer["class"],
-                f"{answer['probability']:.2%}",
-                second["class"],
-                f"{second['probability']:.2%}",
-                "light background: inverted" if answer["inverted"] else "",
-            )
+            row.format(name, answer["class"], shares[0], second["class"], shares[1], inverted)
         )
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place in (2, 4) else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
+        lines += [f"    warning: {warning}" for warning in answer["warnings"]]
+    return "\n".join(line.rstrip() for line in lines)
 
 
-def draw(path: Path, questions: Sequence[Question], probabilities: np.ndarray) -> None:
-    """Write the figure."""
+def draw(path: Path, found: Sequence[Named], probabilities: np.ndarray) -> None:
+    """Write the figure, and its name on standard error."""
     from fashion_mnist.reporting import figures
 
-    images = np.stack([question.picture.pixels for question in questions[:MOST_DRAWN]])
-    names = [printable(question.name) for question in questions[:MOST_DRAWN]]
+    shown = found[:MOST_DRAWN]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of letters in a name that the font lacks
-        figures.save(figures.answers(images, names, probabilities[:MOST_DRAWN]), path)
-    if len(questions) > MOST_DRAWN:
-        print(f"{path} shows the first {MOST_DRAWN} pictures", file=sys.stderr, flush=True)
+        warnings.simplefilter("ignore")  # the font lacks some characters of names
+        figure = figures.answers(
+            [named.picture.preview for named in shown],
+            np.stack([named.picture.pixels for named in shown]),
+            [printable(named.name) for named in shown],
+            probabilities[:MOST_DRAWN],
+            [named.picture.warnings for named in shown],
+        )
+        figures.save(figure, path)
+    some = f" with the first {len(shown)} of {len(found)} pictures" if found[MOST_DRAWN:] else ""
+    print(f"wrote {path}{some}", file=sys.stderr, flush=True)
 
 
 def printable(name: str) -> str:
@@ -207,15 +226,27 @@ def printable(name: str) -> str:
 
 
 def say(text: str) -> None:
-    """Print, though whoever reads may have read enough."""
+    """Print, even if the reader of a pipe has stopped reading."""
     try:
         console.say(text)
     except OSError as error:
-        # Python would try again at its end, and show a traceback.
+        # Python would try again when it exits, and show a traceback.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(error, BrokenPipeError):
             raise
 
 
-if __name__ == "__main__":
-    console.run(main)
+def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:
+    """Take `-1.png` for a picture if there is one of that name, as `*.png` in a shell gives it."""
+    parse = parser.parse_known_args
+
+    def parse_known_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+        given = sys.argv[1:] if args is None else args
+        return parse([_as_path(argument) for argument in given], namespace)
+
+    parser.parse_known_args = parse_known_args  # type: ignore[method-assign, assignment]
+
+
+def _as_path(argument: str) -> str:
+    dashed = argument.startswith("-") and argument != STANDARD_INPUT
+    return f"./{argument}" if dashed and pictures.is_picture(Path(argument)) else argument

@@ -15,7 +15,8 @@ from fashion_mnist.storage import files
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
-LONGEST_NAME = 30  # letters above an image
+LONGEST_NAME = 40  # characters above an image
+ENLARGED = 5  # a 28 x 28 image beside its picture
 
 mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
@@ -99,36 +100,60 @@ def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) 
     return gallery("The most confident mistakes on the test set", images, captions)
 
 
-def answers(images: np.ndarray, names: Sequence[str], probabilities: np.ndarray) -> Figure:
-    """A grid of images as a model was shown them, each with what it takes it for.
+def answers(
+    previews: Sequence[np.ndarray],
+    images: np.ndarray,
+    names: Sequence[str],
+    probabilities: np.ndarray,
+    warnings: Sequence[Sequence[str]],
+) -> Figure:
+    """A grid of pictures, each beside the image that a model sees and below its answer.
 
     Args:
+        previews: (N,) of uint8 (height, width, 3), at most 140 pixels wide and high.
         images: uint8 (N, 28, 28), N at least 1.
         names: (N,), of any length.
         probabilities: float (N, 10).
+        warnings: (N,); only what each tells before its colon is shown.
     """
     captions = []
-    for name, given in zip(names, probabilities, strict=True):
+    for name, given, signs in zip(names, probabilities, warnings, strict=True):
         first, second = np.argsort(-given, kind="stable")[:2]
         end = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
-        captions.append(
-            f"{end}\n{CLASS_NAMES[first]}, {100 * given[first]:.1f} %\n"
-            f"{CLASS_NAMES[second]}, {100 * given[second]:.1f} %"
-        )
-    return gallery("What the model was shown", images, captions)
+        lines = [
+            end,
+            f"{CLASS_NAMES[first]} {100 * given[first]:.1f} %, "
+            f"{CLASS_NAMES[second]} {100 * given[second]:.1f} %",
+            *(f"warning: {sign.partition(':')[0]}" for sign in signs),
+        ]
+        captions.append("\n".join(lines))
+    pairs = [_beside(preview, image) for preview, image in zip(previews, images, strict=True)]
+    return gallery("Each picture, and what the model sees", pairs, captions, columns=4)
 
 
-def gallery(title: str, images: np.ndarray, captions: Sequence[str]) -> Figure:
-    """Images uint8 (N, 28, 28) in rows of six, each below its caption."""
-    columns = 6
+def _beside(preview: np.ndarray, image: np.ndarray) -> np.ndarray:
+    """uint8 (140, 290, 3): a preview in the middle of its half, and a 28 x 28 image enlarged."""
+    edge = ENLARGED * len(image)
+    pair = np.full((edge, 2 * edge + 10, 3), 255, np.uint8)
+    height, width, _ = preview.shape
+    top, left = (edge - height) // 2, (edge - width) // 2
+    pair[top : top + height, left : left + width] = preview
+    pair[:, -edge:] = image.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)[..., np.newaxis]
+    return pair
+
+
+def gallery(
+    title: str, images: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], columns: int = 6
+) -> Figure:
+    """Images uint8, gray or with three colours, in rows, each below its caption."""
     rows = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(2 * columns, 2.35 * rows + 0.4), layout="constrained")
+    figure = Figure(figsize=(12, 2.35 * rows + 0.4), layout="constrained")
     figure.suptitle(title)
     for axes in figure.subplots(rows, columns).ravel():
         axes.axis("off")
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
-        axes.set_title(caption, fontsize=8, parse_math=False)  # a name may hold dollars
+        axes.set_title(caption, fontsize=8, parse_math=False)  # a name may contain dollars
     return figure
 
 
