@@ -46,7 +46,8 @@ TRIMMED = 13  # ... and what is within 5 % of it, as in the paper, is trimmed
 BLACK = 13  # no image of the data set has a lighter background
 UNIFORM = 0.9  # of the pixels of a line of one tone
 TRANSPARENT = 2 * 256  # a tone of its own
-WIDEST_FRAME = 12  # pixels, or an eighth of the shorter edge if that is more
+WIDEST_FRAME = 12  # pixels, or a sixteenth of the picture if that is more
+MOST_FRAMES = 3  # one inside the other
 
 FILLED = "garment fills the whole picture: leave a margin around it"
 UNEVEN = "background is not one tone: use a plain one without shadows"
@@ -114,7 +115,7 @@ def read(file: BinaryIO) -> Picture:
         raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
     image, colours = _decoded(data)
     image.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
-    image = image.crop(_inside_frame(image))
+    image = _without_frames(image)
     gray, background = _on_its_background(image)
     signs: tuple[str, ...] = ()
     if image.size == (EDGE, EDGE):
@@ -225,43 +226,62 @@ def _preview(colours: Image.Image, background: int) -> np.ndarray:
     return np.asarray(Image.alpha_composite(paper, colours).convert("RGB"))
 
 
-def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
-    """The box (left, top, right, bottom) that leaves out a frame on any of the four sides.
+def _without_frames(image: Image.Image) -> Image.Image:
+    """What is inside the frames, which may be nested and missing on some sides."""
+    for _ in range(MOST_FRAMES):
+        inside = image.crop(_inside_frame(image))
+        if inside.size == image.size:
+            break
+        image = inside
+    return image
 
-    Lines along an edge, each of one tone, are a frame up to the last whose tone is not the
-    background's. The background is what most of the picture's border is without such lines.
+
+def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
+    """The box (left, top, right, bottom) inside the outermost frame.
+
+    A side's lines of one tone may be a frame if another tone follows soon. They are one if
+    their tone is not the background's, which is most of the border without them.
     """
+    width, height = image.size
+    whole = 0, 0, width, height
+    across, down = (min(max(WIDEST_FRAME, edge // 16), edge // 3) for edge in image.size)
+    if image.size == (EDGE, EDGE) or not across or not down:
+        return whole
     levels = np.asarray(image.getchannel(0)).astype(np.int16)
     if image.mode == "LA":
         levels[np.asarray(image.getchannel("A")) < LIGHT] = TRANSPARENT
-    shorter = min(image.size)
-    widest = min(max(WIDEST_FRAME, shorter // 8), shorter // 4)
-    if image.size == (EDGE, EDGE) or not widest:
-        return (0, 0, *image.size)
-    # Another side's frame may be at either end of a line.
-    sides = [
-        side[: widest + 1, widest:-widest]
-        for side in (levels.T, levels, levels.T[::-1], levels[::-1])
-    ]
-    tones = [_tones(side) for side in sides]
-    inner = [side[min(len(tone), widest)] for side, tone in zip(sides, tones, strict=True)]
-    background = _commonest(np.concatenate(inner))
-    left, top, right, bottom = (_frame(tone, background, widest) for tone in tones)
-    return left, top, image.width - right, image.height - bottom
+    # The ends of a line may belong to the frame on another side.
+    columns, rows = levels.T[:, down:-down], levels[:, across:-across]
+    left, right = (_lines_of_one_tone(lines, across) for lines in (columns, columns[::-1]))
+    top, bottom = (_lines_of_one_tone(lines, down) for lines in (rows, rows[::-1]))
+    right, bottom = width - right, height - bottom
+    background = _commonest(_border(levels[top:bottom, left:right]))
+    inner = left, top, right, bottom
+    lines = levels[:, 0], levels[0], levels[:, -1], levels[-1]
+    spans = (top, bottom), (left, right), (top, bottom), (left, right)
+    left, top, right, bottom = (
+        inside if _is_frame(line[slice(*span)], background) else outside
+        for inside, outside, line, span in zip(inner, whole, lines, spans, strict=True)
+    )
+    return left, top, right, bottom
 
 
-def _tones(lines: np.ndarray) -> np.ndarray:
-    """The median of each of the first lines that are of one tone."""
-    tones = np.median(lines, axis=1)
-    same = np.abs(lines - tones[:, np.newaxis]) <= 2 * SAME_GRAY
-    uniform = same.mean(axis=1) >= UNIFORM
-    return tones if uniform.all() else tones[: uniform.argmin()]
+def _is_frame(line: np.ndarray, background: int) -> bool:
+    return _is_one_tone(line) and bool(abs(np.median(line) - background) > SAME_GRAY)
 
 
-def _frame(tones: np.ndarray, background: int, widest: int) -> int:
-    """The number of lines up to the last that is not background; 0 if the frame does not end."""
-    others = np.flatnonzero(np.abs(tones - background) > SAME_GRAY)
-    return int(others[-1]) + 1 if len(others) and others[-1] < widest else 0
+def _is_one_tone(line: np.ndarray) -> bool:
+    return bool((np.abs(line - np.median(line)) <= 2 * SAME_GRAY).mean() >= UNIFORM)
+
+
+def _lines_of_one_tone(lines: np.ndarray, most: int) -> int:
+    """How many lines come before those of another tone; 0 if there are more than `most`."""
+    tones = [np.median(line) if _is_one_tone(line) else np.inf for line in lines[: most + 2]]
+    count = next((n for n, tone in enumerate(tones) if abs(tone - tones[0]) > SAME_GRAY), 0)
+    # The edge between the two may be blurred.
+    while 0 < count < most and SAME_GRAY < abs(tones[count + 1] - tones[count]) < np.inf:
+        count += 1
+    return count if count <= most else 0
 
 
 def _on_its_background(image: Image.Image) -> tuple[np.ndarray, int]:
