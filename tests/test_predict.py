@@ -1,5 +1,7 @@
-"""Pictures from anywhere: brought to the data set's form, answered, or named with what is wrong."""
+"""Pictures from anywhere: brought to the data set's form and classified, or named with an error."""
 
+import argparse
+import csv
 import functools
 import io
 import json
@@ -11,16 +13,18 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
-from fashion_mnist.commands import pictures
+from fashion_mnist.commands import pictures, predict
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset, networks, prediction, saving
 from fashion_mnist.model_files import loading
-from stages import predict
-from tests.conftest import Workspace, tiny_set
+from tests.conftest import ROOT, Workspace, tiny_set
+
+PICTURES = ROOT / "tests/pictures"
 
 
 def encoded(image: Image.Image, kind: str = "png", **options: object) -> bytes:
@@ -65,8 +69,39 @@ def turned(image: Image.Image, orientation: int, kind: str) -> bytes:
     return encoded(image.transpose(undo[orientation]), kind, exif=exif)
 
 
-def deep(image: Image.Image) -> Image.Image:
-    return Image.fromarray(np.asarray(image).astype(np.uint16) * 257)
+def deep(image: Image.Image, bits: int = 16) -> Image.Image:
+    levels = np.asarray(image) * ((2**bits - 1) / 255)
+    return Image.fromarray(levels.round().astype(np.uint16))
+
+
+def png(levels: np.ndarray, kind: int, bits: int) -> bytes:
+    """A PNG of unsigned integers (height, width, channels), which Pillow does not write."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    height, width = levels.shape[:2]
+    lines = b"".join(b"\0" + line.tobytes() for line in levels)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
+
+
+def deep_colours(image: Image.Image, bits: int) -> bytes:
+    levels = np.asarray(deep(image, bits)).astype(">u2")
+    return png(levels[..., np.newaxis].repeat(3, axis=2), 2, 16)
+
+
+def framed(image: Image.Image, tone: object, left=0, top=0, right=0, bottom=0) -> Image.Image:
+    size = left + image.width + right, top + image.height + bottom
+    whole = Image.new(image.mode, size, tone)
+    whole.paste(image, (left, top))
+    return whole
 
 
 def noisy(image: Image.Image) -> Image.Image:
@@ -84,6 +119,12 @@ FORMS = {
     "small": (encoded(LIGHT.resize((90, 90), Image.Resampling.BOX)), True),
     "16 bits": (encoded(deep(drawn(200, 0))), False),
     "16 bits in TIFF": (encoded(deep(LIGHT), "tiff"), True),
+    "8 bits in 16": (encoded(deep(LIGHT, 8)), True),
+    "10 bits in 16": (encoded(deep(drawn(200, 0), 10)), False),
+    "12 bits in 16": (encoded(deep(LIGHT, 12)), True),
+    "14 bits in 16 in TIFF": (encoded(deep(LIGHT, 14), "tiff"), True),
+    "colours of 16 bits": (deep_colours(LIGHT, 16), True),
+    "colours of 12 bits in 16": (deep_colours(LIGHT, 12), True),
     "floats": (encoded(Image.fromarray(np.asarray(LIGHT) / np.float32(255)), "tiff"), True),
     "a palette": (encoded(LIGHT.convert("P")), True),
     "a transparent palette": (encoded(drawn(200, 0).convert("P"), transparency=0), False),
@@ -149,19 +190,114 @@ def test_an_image_of_the_data_set_comes_through_unchanged(mode: str):
         assert found.inverted
 
 
-def bomb(width: int, height: int) -> bytes:
-    """A PNG of few bytes that declares a size."""
+FRAMES = {
+    "on all sides": {"left": 1, "top": 1, "right": 1, "bottom": 1},
+    "as wide as they come": {"left": 12, "top": 12, "right": 12, "bottom": 12},
+    "on the left": {"left": 3},
+    "on top": {"top": 12},
+    "on the right": {"right": 5},
+    "at the bottom": {"bottom": 8},
+    "above and below": {"top": 2, "bottom": 2},
+    "of several widths": {"left": 4, "top": 1, "right": 9},
+}
 
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        )
 
-    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    pixels = zlib.compress(bytes(1000))
-    return (
-        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", pixels) + chunk(b"IEND", b"")
+@pytest.mark.parametrize("sides", FRAMES.values(), ids=FRAMES)
+@pytest.mark.parametrize("tone", [0, 20, 60, 120, 200, 240])
+def test_a_frame_is_cut_off(sides: dict[str, int], tone: int):
+    plain = read(encoded(LIGHT))
+    found = read(encoded(framed(LIGHT, tone, **sides)))
+    np.testing.assert_array_equal(found.pixels, plain.pixels)
+    assert (found.inverted, found.warnings) == (True, ())
+    for image in IMAGES[:10]:
+        small = framed(Image.fromarray(255 - image), tone, **sides)
+        np.testing.assert_array_equal(read(encoded(small)).pixels, image)
+
+
+FOUR = {"left": 5, "top": 5, "right": 5, "bottom": 5}
+OTHER_FRAMES = {
+    "light on black": framed(drawn(200, 0), 230, **FOUR),
+    "in a JPEG": framed(LIGHT, 20, **FOUR),
+    "blurred": framed(LIGHT, 20, **FOUR).filter(ImageFilter.GaussianBlur(1)),
+    "grainy": noisy(framed(LIGHT, 20, **FOUR)),
+    "of a large picture": framed(LIGHT.resize((3000, 3000)), 20, **FOUR),
+    "transparent": framed(LIGHT.convert("LA"), (0, 0), **FOUR),
+    "within a margin": framed(framed(LIGHT, 20, **FOUR), 255, **FOUR),
+    "in two tones": framed(framed(LIGHT, 20, left=5), 200, bottom=5),
+}
+
+
+@pytest.mark.parametrize("image", OTHER_FRAMES.values(), ids=OTHER_FRAMES)
+def test_a_frame_of_any_kind_is_cut_off(image: Image.Image):
+    found = read(encoded(image, "jpeg" if image.mode == "L" else "png"))
+    assert unlike(found.pixels, EXPECTED) < 5
+    assert found.warnings == ()
+
+
+@pytest.mark.parametrize("number", [0, 2, 3, 11, 19, 23])
+def test_a_photograph_gives_the_same_image_with_and_without_a_frame(number: int):
+    plain, dark, light = (
+        read((PICTURES / f"{number}-{kind}.png").read_bytes())
+        for kind in ("plain", "dark-frame", "light-gray-frame")
     )
+    np.testing.assert_array_equal(dark.pixels, plain.pixels)
+    np.testing.assert_array_equal(light.pixels, plain.pixels)
+    assert plain.warnings == dark.warnings == light.warnings == ()
+
+
+@pytest.mark.parametrize("name", ["viridis", "plasma", "cividis", "magma", "gray"])
+def test_an_image_of_the_data_set_in_matplotlibs_colours_stays_in_its_frame(name: str):
+    for image in IMAGES[:10]:
+        colours = matplotlib.colormaps[name](image / image.max(), bytes=True)
+        found = read(encoded(Image.fromarray(colours))).pixels
+        assert (found[image == 0] == 0).all()
+        assert np.corrcoef(found.ravel(), image.ravel())[0, 1] > 0.98
+
+
+def times(image: Image.Image, field: np.ndarray) -> Image.Image:
+    return Image.fromarray((np.asarray(image) * field).round().astype(np.uint8))
+
+
+ACROSS, DOWN = np.meshgrid(np.linspace(-1, 1, 400), np.linspace(-1, 1, 400))
+TROUBLE = {
+    "none": (LIGHT, ()),
+    "none in a small picture": (LIGHT.resize((80, 80), Image.Resampling.BOX), ()),
+    "none, though it touches an edge": (LIGHT.crop((0, 0, 300, 400)), ()),
+    "no margin": (LIGHT.crop(LIGHT.point(lambda level: 255 - level).getbbox()), (pictures.FILLED,)),
+    "a vignette": (
+        times(LIGHT, 1 - 0.3 * np.hypot(ACROSS, DOWN)),
+        (pictures.FILLED, pictures.UNEVEN),
+    ),
+    "a floor": (times(LIGHT, np.where(DOWN > 0.4, 0.7, 1)), (pictures.UNEVEN,)),
+    "light from one side": (times(LIGHT, 0.8 + 0.2 * ACROSS), (pictures.UNEVEN,)),
+    "stripes": (
+        times(LIGHT, np.where(np.sin(50 * ACROSS) > 0, 1, 0.7)),
+        (pictures.FILLED, pictures.UNEVEN),
+    ),
+    "a pair": (framed(LIGHT, 255, right=400).copy(), (pictures.APART,)),
+}
+TROUBLE["a pair"][0].paste(LIGHT, (400, 0))
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_a_sign_of_trouble_is_a_warning(kind: str):
+    image, signs = TROUBLE[kind]
+    assert read(encoded(image)).warnings == signs
+
+
+def test_a_preview_keeps_colours_and_aspect_and_is_upright():
+    preview = read(turned(drawn((200, 0, 0), (255, 255, 255), "RGB", (800, 400)), 6, "png")).preview
+    assert (preview.shape, preview.dtype) == ((70, 140, 3), np.uint8)
+    assert preview[0, 0].tolist() == [255, 255, 255]
+    assert preview[35, 55].tolist() == [200, 0, 0]
+
+
+def bomb(width: int, height: int) -> bytes:
+    """A PNG of few bytes whose header declares a size."""
+    data = bytearray(png(np.zeros((1, 1000), np.uint8), 2, 8))
+    data[16:24] = struct.pack(">II", width, height)
+    data[29:33] = struct.pack(">I", zlib.crc32(data[12:29]))
+    return bytes(data)
 
 
 def gone_over(times: int) -> bytes:
@@ -175,9 +311,10 @@ JPEG = encoded(LIGHT, "jpeg")
 TIFF = encoded(LIGHT, "tiff", compression="tiff_adobe_deflate")
 BAD = {
     "empty": (b"", "is empty"),
-    "text": (b"hello\n", "is no PNG, JPEG, WEBP, GIF, BMP or TIFF picture"),
-    "a format that is not allowed": (encoded(LIGHT, "ppm"), "is no PNG, JPEG"),
-    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is no PNG, JPEG"),
+    "text": (b"hello\n", "is not a PNG, JPEG, WEBP, GIF, BMP or TIFF picture"),
+    "a format that is not allowed": (encoded(LIGHT, "ppm"), "is not a PNG, JPEG"),
+    "HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "is not a PNG, JPEG"),
+    "PostScript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "is not a PNG, JPEG"),
     "a large picture": (bomb(7100, 7100), "has more than 50,000,000 pixels: refused"),
     "an enormous picture": (bomb(10_000, 10_000), "has more than 50,000,000 pixels: refused"),
     "a bomb": (bomb(100_000, 100_000), "has more than 50,000,000 pixels: refused"),
@@ -248,13 +385,14 @@ def ask(
 ) -> Callable[..., tuple[int, str, list[str]]]:
     """The command without a process of its own: exit code, output, lines of standard error."""
     monkeypatch.chdir(tmp_path)
+    parser = argparse.ArgumentParser()
+    predict.add_arguments(parser.add_subparsers().add_parser("predict"))
 
     def run(*arguments: str) -> tuple[int, str, list[str]]:
         model = asked.path / "models/best_model.h5"
-        monkeypatch.setattr("sys.argv", ["predict", "--model", str(model), *arguments])
-        code = predict.main()
-        said = capsys.readouterr()
-        return code, said.out, said.err.splitlines()
+        code = predict.run(parser.parse_args(["predict", "--model", str(model), *arguments]))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err.splitlines()
 
     return run
 
@@ -264,7 +402,7 @@ def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Wor
     (asked.path / "photos").mkdir()
     for number, image in enumerate(IMAGES):
         Image.fromarray(image).save(asked.path / f"photos/{number:03}.png")
-    done = asked.run("python", "-m", "stages.predict", "--json", "photos")
+    done = asked.run("python", "-m", "fashion_mnist", "predict", "--json", "photos")
     assert (done.returncode, done.stderr) == (0, "")
     model = loading.load_model(asked.path / "models/best_model.h5")
     found = json.loads(done.stdout)
@@ -280,33 +418,35 @@ def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Wor
             "probability": sorted(answer["probabilities"].values())[-2],
         }
         assert answer["inverted"] is False
+        assert answer["warnings"] == []
 
 
 def test_a_picture_comes_through_standard_input(asked: Workspace):
     done = subprocess.run(
-        [sys.executable, "-m", "stages.predict", "-"],
+        [sys.executable, "-m", "fashion_mnist", "predict", "-"],
         cwd=asked.path,
         input=encoded(LIGHT),
         capture_output=True,
     )
     assert (done.returncode, done.stderr) == (0, b"")
     head, line = done.stdout.decode().splitlines()
-    assert head.split() == ["picture", "class", "probability", "runner-up", "probability"]
+    assert head.split() == ["picture", "class", "prob.", "runner-up", "prob."]
     assert line.startswith("-  ")
-    assert line.endswith("light background: inverted")
+    assert line.endswith("  inverted")
 
 
 def test_nothing_to_answer_is_said_before_keras_is_loaded(fresh_workspace: Workspace):
     """There is no model in a fresh workspace, and nobody asks for it."""
     done = fresh_workspace.run(
-        "python", "-X", "importtime", "-m", "stages.predict", "none.png", "models.png", "stages"
+        *("python", "-X", "importtime", "-m", "fashion_mnist"),
+        *("predict", "none.png", "other.png", "stages"),
     )
     lines = done.stderr.splitlines()
     assert done.returncode == 1
     assert [line for line in lines if not line.startswith("import time:")] == [
         "error: none.png: No such file or directory",
-        "error: loading.png: No such file or directory",
-        "error: stages: there is no PNG, JPEG, WEBP, GIF, BMP or TIFF file in this folder",
+        "error: other.png: No such file or directory",
+        "error: stages: this folder contains no PNG, JPEG, WEBP, GIF, BMP or TIFF file",
     ]
     assert not any(line.endswith((" keras", " tensorflow", " matplotlib")) for line in lines)
 
@@ -331,11 +471,11 @@ def test_good_pictures_are_answered_beside_bad_ones(ask: Callable, tmp_path: Pat
     ]
     head, white, black = out.splitlines()
     assert white.startswith("white.png   ")
-    assert white.endswith("light background: inverted")
+    assert white.endswith("  inverted")
     assert black.startswith("black.webp  ")
     assert black.endswith("%")
     ends = {line.index("%") for line in (white, black)}
-    assert ends == {head.index("probability") + len("probability") - 1}
+    assert ends == {head.index("prob.") + len("prob.") - 1}
 
 
 def test_a_folder_gives_its_pictures_in_order(ask: Callable, tmp_path: Path):
@@ -350,21 +490,86 @@ def test_a_folder_gives_its_pictures_in_order(ask: Callable, tmp_path: Path):
     assert names == ["photos/a.jpeg", "photos/b.PNG", "photos/c.tif", "photos/a.jpeg"]
     assert code == 1
     assert len(errors) == 1
-    assert errors[0].startswith("error: photos/d.gif: is no PNG")
+    assert errors[0].startswith("error: photos/d.gif: is not a PNG")
+
+
+def test_no_picture_in_a_folder_is_passed_over(ask: Callable, tmp_path: Path):
+    """Whatever its suffix; what no decoder here reads is an error."""
+    read = ("a.jfif", "b.jpe", "c.JPG_large", "d", "e.apng")
+    other = ("f.avif", "g.heic", "h.jp2", "i.svg", "j")
+    for name in read:
+        (tmp_path / name).write_bytes(encoded(LIGHT, "png" if name == "e.apng" else "jpeg"))
+    for name in other:
+        (tmp_path / name).write_bytes(b"\0\0\0\x1cftypavif\0\0\0\0")
+    (tmp_path / "notes.txt").write_text("not a picture")
+    code, out, errors = ask("--json", ".")
+    assert code == 1
+    assert [answer["file"] for answer in json.loads(out)] == list(read)
+    assert [line.split(": ")[1] for line in errors] == list(other)
+
+
+@pytest.mark.parametrize("name", ["-dash.png", "-h.png", "--json.png"])
+def test_a_name_may_begin_with_a_dash(ask: Callable, tmp_path: Path, name: str):
+    LIGHT.save(tmp_path / name)
+    LIGHT.save(tmp_path / "a.png")
+    for arguments in ([name, "a.png"], ["a.png", name], ["a.png", "--", name]):
+        code, out, errors = ask("--json", *arguments)
+        assert (code, errors) == (0, [])
+        assert {answer["file"] for answer in json.loads(out)} == {"a.png", f"./{name}"}
 
 
 def test_many_pictures_take_one_model_and_one_prediction(
     ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     called = []
-    for name in ("load_model", "predict"):
-        function = getattr(models, name)
+    for module, name in ((loading, "load_model"), (prediction, "predict")):
+        function = getattr(module, name)
         spy = functools.partial(lambda f, n, *given: called.append(n) or f(*given), function, name)
-        monkeypatch.setattr(models, name, spy)
+        monkeypatch.setattr(module, name, spy)
     LIGHT.save(tmp_path / "a.png")
     code, out, _ = ask(*["a.png"] * 100)
     assert (code, len(out.splitlines())) == (0, 101)
     assert sorted(called) == ["load_model", "predict"]
+
+
+def test_a_warning_is_told_beside_the_answer(ask: Callable, tmp_path: Path):
+    TROUBLE["a pair"][0].save(tmp_path / "pair.png")
+    code, out, errors = ask("pair.png")
+    assert (code, errors) == (0, [])
+    assert out.splitlines()[2] == f"    warning: {pictures.APART}"
+    assert json.loads(ask("--json", "pair.png")[1])[0]["warnings"] == [pictures.APART]
+
+
+def test_the_table_fits_80_columns_whatever_the_names_are(ask: Callable, tmp_path: Path):
+    names = ["a.png", "b" * 26 + ".png", "c" * 76 + ".png"]
+    for name, (image, _) in zip(names, TROUBLE.values(), strict=False):
+        image.save(tmp_path / name)
+    TROUBLE["stripes"][0].save(tmp_path / "stripes.png")
+    _, out, _ = ask("stripes.png", *names)
+    lines = out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert set(names[1:]) < set(lines), "a long name has a line of its own"
+
+
+def test_answers_that_are_not_numbers_are_one_sentence(ask: Callable, tmp_path: Path):
+    model = networks.build("x", [("Flatten", {}), ("Dense", {"units": 10})])
+    model.set_weights([np.full((784, 10), np.nan), np.zeros(10)])
+    saving.save(model, tmp_path / "diverged.h5")
+    LIGHT.save(tmp_path / "a.png")
+    with pytest.raises(InputError, match=r"^diverged\.h5 .*not numbers"):
+        ask("--model", "diverged.h5", "a.png")
+
+
+def test_pictures_are_classified_by_the_committed_model_as_they_were(ask: Callable):
+    """Six test images of four kinds; the model takes one of them for a sandal in each."""
+    code, out, errors = ask("--model", str(ROOT / predict.BEST), "--json", str(PICTURES))
+    assert (code, errors) == (0, [])
+    with (PICTURES / "expected.csv").open() as file:
+        expected = {row["file"]: row["class"] for row in csv.DictReader(file)}
+    found = {Path(answer["file"]).name: answer["class"] for answer in json.loads(out)}
+    assert found.keys() == expected.keys()
+    wrong = {name for name in expected if found[name] != expected[name]}
+    assert all(name.startswith("23-") for name in wrong)
 
 
 def test_no_answers_are_an_empty_list_in_json(ask: Callable, tmp_path: Path):
@@ -373,26 +578,41 @@ def test_no_answers_are_an_empty_list_in_json(ask: Callable, tmp_path: Path):
     assert (code, json.loads(out), len(errors)) == (1, [], 1)
 
 
-def test_a_drawing_shows_what_the_model_was_shown(ask: Callable, tmp_path: Path):
+def test_the_figure_shows_each_picture_beside_what_the_model_sees(ask: Callable, tmp_path: Path):
     names = ["a $x_{ dollar.png", "\u886b.png", "b" * 100 + ".png"]
     for name in names:
-        LIGHT.save(tmp_path / name)
+        drawn((250, 150, 0), (255, 255, 255), "RGB").save(tmp_path / name)
     code, out, errors = ask("--show", "answers.png", *names)
-    assert (code, errors, len(out.splitlines())) == (0, [], 4)
+    assert (code, errors, len(out.splitlines())) == (0, ["wrote answers.png"], 5)
     first = (tmp_path / "answers.png").read_bytes()
-    picture = np.asarray(Image.open(io.BytesIO(first)).convert("L"))
-    assert (picture == 200).sum() > 3 * 4000, "the garment is light"
-    assert (picture == 0).sum() > 3 * 4000, "on black"
+    figure = np.asarray(Image.open(io.BytesIO(first)).convert("RGB")).reshape(-1, 3)
+    assert (figure == (250, 150, 0)).all(axis=1).sum() > 3 * 4000, "the picture in its colours"
+    assert (figure == (0, 0, 0)).all(axis=1).sum() > 3 * 4000, "the image on black"
     ask("--show", "answers.png", *names)
     assert (tmp_path / "answers.png").read_bytes() == first
 
 
-def test_a_drawing_replaces_no_picture(ask: Callable, tmp_path: Path):
+def test_json_and_figure_come_together(ask: Callable, tmp_path: Path):
+    LIGHT.save(tmp_path / "a.png")
+    code, out, errors = ask("--json", "--show", "answers.png", "a.png")
+    assert (code, len(json.loads(out)), errors) == (0, 1, ["wrote answers.png"])
+
+
+def test_a_figure_of_many_pictures_ends_and_tells_so(
+    ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(predict, "MOST_DRAWN", 2)
+    LIGHT.save(tmp_path / "a.png")
+    _, _, errors = ask("--show", "answers.png", "a.png", "a.png", "a.png")
+    assert errors == ["wrote answers.png with the first 2 of 3 pictures"]
+
+
+def test_the_figure_replaces_no_picture(ask: Callable, tmp_path: Path):
     LIGHT.save(tmp_path / "a.png")
     before = (tmp_path / "a.png").read_bytes()
     with pytest.raises(InputError, match=r"--show a\.png: would overwrite a picture"):
-        predict.check_target(Path("a.png"), [predict.Question("a.png", read(before))])
-    with pytest.raises(InputError, match=r"--show a\.jpg: a PNG is drawn"):
+        ask("--show", "a.png", "a.png")
+    with pytest.raises(InputError, match=r"--show a\.jpg: the figure is a PNG"):
         ask("--show", "a.jpg", "a.png")
     assert (tmp_path / "a.png").read_bytes() == before
 

@@ -16,7 +16,8 @@ from fashion_mnist.storage import files
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 LONGEST_NAME = 40  # characters above an image
-ENLARGED = 5  # a 28 x 28 image beside its picture
+ENLARGED = 5  # a 28 x 28 image beside its picture ...
+PAPER = 235  # ... on light gray, so that a white picture shows its edges
 
 mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
 
@@ -132,22 +133,29 @@ def answers(
 
 
 def _beside(preview: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """uint8 (140, 290, 3): a preview in the middle of its half, and a 28 x 28 image enlarged."""
+    """uint8 (140, 290, 3): a preview, enlarged if it is small, and a 28 x 28 image enlarged."""
     edge = ENLARGED * len(image)
-    pair = np.full((edge, 2 * edge + 10, 3), 255, np.uint8)
+    pair = np.full((edge, 2 * edge + 10, 3), PAPER, np.uint8)
+    preview = _enlarged(preview, edge // max(preview.shape[:2]))
     height, width, _ = preview.shape
     top, left = (edge - height) // 2, (edge - width) // 2
     pair[top : top + height, left : left + width] = preview
-    pair[:, -edge:] = image.repeat(ENLARGED, axis=0).repeat(ENLARGED, axis=1)[..., np.newaxis]
+    pair[:, -edge:] = _enlarged(image, ENLARGED)[..., np.newaxis]
     return pair
+
+
+def _enlarged(image: np.ndarray, times: int) -> np.ndarray:
+    return image.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def gallery(
     title: str, images: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], columns: int = 6
 ) -> Figure:
-    """Images uint8, gray or with three colours, in rows, each below its caption."""
-    rows = max(1, -(-len(images) // columns))
-    figure = Figure(figsize=(12, 2.35 * rows + 0.4), layout="constrained")
+    """Images uint8 of one size, gray or with three colours, in rows, each below its caption."""
+    rows = -(-len(images) // columns)
+    height, width = images[0].shape[:2]
+    row_height = 12 / columns * height / width + 0.35  # inches
+    figure = Figure(figsize=(12, row_height * rows + 0.4), layout="constrained")
     figure.suptitle(title)
     for axes in figure.subplots(rows, columns).ravel():
         axes.axis("off")
