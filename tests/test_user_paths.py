@@ -1,0 +1,121 @@
+"""What users type, on the project's real files, as far as it takes seconds."""
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from dvc.repo import Repo
+
+from tests.conftest import ROOT, Workspace
+
+
+@pytest.fixture
+def clone(real_project: Workspace, tmp_path: Path) -> Workspace:
+    """A fresh clone: no data, no cache, nothing has run."""
+    real_project.git("clone", "-q", ".", str(tmp_path / "clone"))
+    clone = Workspace(tmp_path / "clone")
+    clone.git("config", "user.name", "Test")
+    clone.git("config", "user.email", "test@example.invalid")
+    return clone
+
+
+def succeeds(clone: Workspace, *command: str, folder: str = ".") -> str:
+    done = clone.run(*command, folder=folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ("train.seed=7", "train.splits=[1]"),
+        ("train.architecture=first-version",),
+        ("recipes.one-cycle.optimizer.Nadam.learning_rate=0.00005",),
+        ("architectures.improved.0.Conv2D.filters=16",),
+        ("+recipes.one-cycle.mixup=0.2",),
+        ("+recipes.one-cycle.early_stopping.patience=2",),
+        ("train.architecture=choice(first-version,lenet)",),
+    ],
+    ids=lambda settings: settings[0],
+)
+def test_an_experiment_is_queued_and_the_workspace_stays_as_it_is(
+    clone: Workspace, settings: tuple[str, ...]
+):
+    arguments = [word for setting in settings for word in ("-S", setting)]
+    assert "Queued experiment" in succeeds(clone, "dvc", "exp", "run", "--queue", *arguments)
+    assert clone.git("status", "--porcelain") == ""
+
+
+@pytest.mark.parametrize("path", ["params.yaml", "comparison/params.yaml"])
+def test_dvc_rewrites_the_parameters_without_changing_a_value(clone: Workspace, path: str):
+    from dvc.utils.serialize import load_yaml, modify_yaml
+
+    file = str(clone.path / path)
+    before = load_yaml(file)
+    with modify_yaml(file) as values:
+        values["added"] = 5e-05
+    assert (clone.path / path).read_text() != (ROOT / path).read_text()
+    assert load_yaml(file) == before | {"added": 5e-05}
+
+
+def test_rewritten_parameters_pass_the_check(clone: Workspace):
+    from dvc.utils.serialize import modify_yaml
+
+    with modify_yaml(str(clone.path / "params.yaml")) as values:
+        values["recipes"]["one-cycle"]["optimizer"]["Nadam"]["learning_rate"] = 5e-05
+    succeeds(clone, "python", "-m", "fashion_mnist", "check")
+
+
+@pytest.mark.parametrize(("path", "lines"), [("params.yaml", 110), ("dvc.yaml", 160)])
+def test_what_a_newcomer_reads_first_is_short(path: str, lines: int):
+    assert len((ROOT / path).read_text().splitlines()) <= lines
+
+
+@pytest.mark.parametrize("folder", [".", "comparison"])
+def test_the_committed_results_are_those_of_the_committed_code(clone: Workspace, folder: str):
+    with Repo(str(clone.path / folder)) as repo:
+        stale = repo.reproduce(dry=True, allow_missing=True)
+    assert [stage.name for stage in stale] == []
+
+
+def test_no_command_at_the_root_mentions_the_comparison(clone: Workspace):
+    for command in (("status",), ("stage", "list"), ("repro", "--dry", "--allow-missing")):
+        assert "comparison" not in succeeds(clone, "dvc", *command)
+
+
+def test_results_and_their_changes_are_shown(clone: Workspace):
+    assert "selection.json" in succeeds(clone, "dvc", "metrics", "show")
+    assert succeeds(clone, "dvc", "metrics", "diff") == ""
+    shown = succeeds(clone, "python", "-m", "fashion_mnist", "results")
+    accuracy = json.loads((ROOT / "metrics/test.json").read_text())["accuracy"]
+    assert f"{accuracy:.2%}" in shown
+    assert re.search(r"^HEAD .*%$", succeeds(clone, "python", "-m", "fashion_mnist", "compare"), re.M)
+
+
+def test_a_clone_can_classify_a_picture_before_anything_runs(clone: Workspace):
+    assert "T-shirt/top" in succeeds(
+        clone, "python", "-m", "fashion_mnist", "predict", "docs/shirt.png"
+    )
+
+
+def test_windows_line_ends_make_no_stage_stale(real_project: Workspace, tmp_path: Path):
+    real_project.git("-c", "core.autocrlf=true", "clone", "-q", ".", str(tmp_path / "windows"))
+    clone = Workspace(tmp_path / "windows")
+    assert b"\r\n" not in (clone.path / "fashion_mnist/learning/loop.py").read_bytes()
+    with Repo(str(clone.path)) as repo:
+        assert repo.reproduce(dry=True, allow_missing=True) == []
+
+
+def test_make_lists_its_targets():
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {line.split()[0] for line in done.stdout.splitlines()} == targets
+
+
+def test_every_workflow_file_is_yaml():
+    for path in (ROOT / ".github").rglob("*.yml"):
+        assert yaml.safe_load(path.read_text())["jobs"]
