@@ -1,48 +1,75 @@
-"""A model file's description of its layers: known to hold names and plain values only.
+"""The description of a network in a model file, translated to the format of Keras 3.
 
-Every layer must be one of `layers.LAYERS`, or join others; nothing that a file names is imported.
+The result names only what `allowed` lists and holds only plain values: nothing that a file names
+is imported.
 """
 
+import functools
+import inspect
 import re
+from collections.abc import Collection
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.layers import LAYERS
 from fashion_mnist.learning.backend import keras
-
-# Beside the layers that params.yaml knows, those that only join others.
-INERT_LAYERS = LAYERS | {"InputLayer", "Add", "Average", "Concatenate", "Maximum", "Multiply"}
-CONTAINERS = frozenset({"Sequential", "Functional", "Model"})
-MOST_CALLS = 10_000  # of layers, while the model is built
-
-# Of no consequence to a model that only predicts with weights that the file brings, and in
-# Keras's format the place where a file names classes: left out unread.
-_IGNORED_ARGUMENT = re.compile(
-    r".*_(initializer|regularizer|constraint)|dtype|trainable|build_config|batch_input_shape"
+from fashion_mnist.learning.dataset import IMAGE_SHAPE
+from fashion_mnist.model_files.allowed import (
+    ACTIVATING,
+    ACTIVATIONS,
+    COMPUTING,
+    CONTAINERS,
+    OPERATIONS,
+    TENSORFLOW_FUNCTIONS,
+    WITHOUT_EFFECT,
+    WRAPPERS,
 )
 
+MOST_CALLS = 10_000  # of layers, while the network is built
 
-def inert(path: Path, description: dict[str, Any]) -> dict[str, Any]:
-    """The same model in today's format.
+# These do not change what a network predicts with the weights in its file. Unrolled recurrent
+# layers would only take longer to build.
+_IGNORED = re.compile(
+    r".*_(initializer|regularizer|constraint)|dtype|build_config|batch_input_shape|dropout|"
+    r"recurrent_dropout|implementation|input_dim|input_length|seed|unroll|(key|query|value)_shape"
+)
+_RENAMED = {"alpha": "negative_slope", "theta": "threshold"}  # Keras 2: LeakyReLU, ThresholdedReLU
+_ACTIVATION = re.compile(r"(.*_)?activation")
+
+Description = dict[str, Any]
+
+
+def inert(path: Path, description: Description, keras_2: bool = False) -> Description:
+    """Translate the description of a network to Keras 3, without anything that could run code.
 
     Args:
-        path: of the file, for the messages.
-        description: of a model or layer, as Keras 2 or 3 writes it.
+        path: the model file, for messages.
+        description: the network as Keras 2 or 3 describes it.
+        keras_2: whether Keras 2 wrote the file.
+
+    Returns:
+        A description of a `Sequential` or `Functional` for `from_config`. Layers that have no
+        effect in prediction are `Identity`, and unknown sizes of the input are those of an image.
 
     Raises:
-        InputError: it names a layer or an object that is not known to be safe, or nests models
-            until building them would not end.
-        Exception: anything at all where it is no description.
+        InputError: the description names something that is not allowed, or nests networks so
+            deeply that building them would not end.
+        Exception: the description is malformed; the type depends on how.
     """
-    clean = _inert(path, description)
+    if description["class_name"] not in CONTAINERS:
+        _refuse(path, f"has a layer {description['class_name']!r}, which is not known to be safe")
+    clean = _Translator(path, keras_2).container(description, outermost=True)
     if _calls(clean) > MOST_CALLS:
-        raise InputError(f"{path} calls layers more than {MOST_CALLS:,} times: refused")
+        _refuse(path, f"calls layers more than {MOST_CALLS:,} times")
     return clean
 
 
-def _calls(layer: dict[str, Any]) -> int:
-    """How often layers are called while this one is built; a Sequential is, once for each."""
+def _refuse(path: Path, reason: str) -> NoReturn:
+    raise InputError(f"{path} {reason}: refused")
+
+
+def _calls(layer: Description) -> int:
+    """How many layers are called to build this one. A Sequential calls its layers for each."""
     inner = layer["config"].get("layers")
     if inner is None:
         return 1
@@ -50,71 +77,236 @@ def _calls(layer: dict[str, Any]) -> int:
     return sum(_calls(each) * (times + len(each.get("inbound_nodes", ()))) for each in inner)
 
 
-def _inert(path: Path, layer: Any) -> dict[str, Any]:
-    kind, config = layer["class_name"], layer["config"]
-    if kind in CONTAINERS:
-        return _inert_container(path, kind, config, layer)
-    if kind not in INERT_LAYERS:
-        raise InputError(f"{path} has a layer {kind!r}, which is not known to be safe: refused")
-    if kind == "InputLayer":
+@functools.cache
+def _arguments_of(kind: str) -> frozenset[str]:
+    cls = getattr(keras.layers, kind)
+    return frozenset(
+        parameter
+        for base in inspect.getmro(cls)
+        if "__init__" in vars(base) and base is not object
+        for parameter in inspect.signature(vars(base)["__init__"]).parameters
+    ) | {"trainable", "name"}
+
+
+class _Translator:
+    """Translates one file's description; refuses what is not allowed, with the file's path."""
+
+    def __init__(self, path: Path, keras_2: bool) -> None:
+        self._path = path
+        self._keras_2 = keras_2
+
+    def container(self, source: Description, outermost: bool = False) -> Description:
+        kind, config = source["class_name"], source["config"]
+        if isinstance(config, list):  # an early Keras 2 Sequential
+            config = {"layers": config}
+        sources = config["layers"]
+        calls = self._first_calls(sources, CONTAINERS)
+        layers = [self.layer(each, calls, outermost) for each in sources]
+        clean: Description = {"name": "network", "layers": layers}
+        if not outermost:
+            clean["name"] = self._name(source.get("name") or config["name"])
+        if isinstance(config.get("trainable"), bool):
+            clean["trainable"] = config["trainable"]
+        if kind != "Sequential":
+            ends = self._first_calls(sources, {"Sequential"})
+            for key in ("input_layers", "output_layers"):
+                clean[key] = self._ends(key, config[key], ends, outermost)
+            return _described("Functional", clean)
+        shape = _stated_input(source)
+        if outermost and not shape:
+            self._refuse("does not state the shape of its input")
+        if shape and layers[0]["class_name"] != "InputLayer":
+            layers.insert(0, self._input({"batch_shape": shape}, outermost))
+        return _described("Sequential", clean)
+
+    def layer(self, source: Any, calls: dict[str, int], outermost: bool = False) -> Description:
+        """A layer of a container; `calls` gives the index of the first call of each network."""
+        kind, config = re.sub(r"V[12]$", "", source["class_name"]), source["config"]
+        nodes = source.get("inbound_nodes", [])
+        is_operation = str(source.get("module")).startswith("keras.src.ops")
+        inbound = [self._call(node, calls) for node in nodes]
+        if kind in CONTAINERS:
+            clean = self.container(source)
+        elif kind == "InputLayer":
+            clean = self._input(config, outermost)
+        elif kind == "TFOpLambda":
+            clean = self._function(config, inbound)
+        elif kind in OPERATIONS and (is_operation or kind not in COMPUTING):
+            clean = _described(kind, self._plain(config), OPERATIONS[kind])
+        elif kind == "RandomCrop" and self._keras_2:  # which crops in prediction too
+            arguments = {key: self._plain(config[key]) for key in ("height", "width", "name")}
+            clean = _described("Resizing", arguments | {"crop_to_aspect_ratio": True})
+        elif kind in WITHOUT_EFFECT:
+            clean = _described("Identity", {})
+            for each in inbound:
+                each["kwargs"] = {}
+        elif kind in COMPUTING or kind == "ThresholdedReLU":
+            kind = "ReLU" if kind == "ThresholdedReLU" else kind
+            clean = _described(kind, self._arguments(kind, config))
+        else:
+            self._refuse(f"has a layer {kind!r}, which is not known to be safe")
+        if "name" in config and kind not in CONTAINERS:
+            clean["config"]["name"] = self._name(config["name"])
+        if "inbound_nodes" in source:
+            clean |= {"name": self._name(source["name"]), "inbound_nodes": inbound}
+        return clean
+
+    def _input(self, config: Description, outermost: bool) -> Description:
         shape = config.get("batch_shape") or config["batch_input_shape"]
-        arguments = {"batch_shape": _of_any_batch(path, shape), "name": config["name"]}
-    else:
-        arguments = {k: v for k, v in config.items() if not _IGNORED_ARGUMENT.fullmatch(k)}
-    match arguments.get("axis"):
-        case [axis]:  # as Keras 2 wrote it
-            arguments["axis"] = axis
-    activation = arguments.get("activation")
-    if activation is not None and not hasattr(keras.activations, str(activation)):
-        raise InputError(f"{path} has an activation {activation!r} that is not Keras's: refused")
-    for value in arguments.values():
-        _refuse_objects(path, value)
-    return _described(path, kind, arguments, layer)
+        sizes = list(shape[1:])
+        if outermost and len(sizes) in (2, 3):
+            sizes = [known or usual for known, usual in zip(sizes, IMAGE_SHAPE, strict=False)]
+        if not all(type(size) is int for size in sizes):
+            self._refuse(f"takes an input {shape}, whose size is not known")
+        return _described("InputLayer", {"batch_shape": [None, *sizes]})
+
+    def _arguments(self, kind: str, config: Description) -> Description:
+        arguments = {}
+        for key, value in config.items():
+            key = _RENAMED.get(key, key)
+            if _IGNORED.fullmatch(key) or (key == "trainable" and not isinstance(value, bool)):
+                continue
+            if key not in _arguments_of(kind):
+                if value in (None, False, 1):  # groups, time_major and others of Keras 2
+                    continue
+                self._refuse(f"gives a {kind} the argument {key}={value!r}, unknown to Keras 3")
+            if _ACTIVATION.fullmatch(key):
+                arguments[key] = self._activation(value)
+            elif kind in WRAPPERS and key in ("layer", "backward_layer"):
+                arguments[key] = value and self._wrapped(value)
+            elif key == "axis" and isinstance(value, list) and len(value) == 1:  # Keras 2
+                arguments[key] = self._plain(value[0])
+            else:
+                arguments[key] = self._plain(value)
+        return arguments
+
+    def _activation(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            if value["class_name"] in ACTIVATING:
+                return self.layer(value, {})
+            if value["class_name"] == "function":  # one of Keras's or TensorFlow's, by its name
+                value = value["config"]
+        if value is None or (isinstance(value, str) and value.removesuffix("_v2") in ACTIVATIONS):
+            return value and value.removesuffix("_v2")
+        self._refuse(f"has an activation {value!r} that is not Keras's")
+
+    def _wrapped(self, source: Description) -> Description:
+        if source["class_name"] in CONTAINERS | WRAPPERS:
+            self._refuse(f"wraps a {source['class_name']} in a layer")
+        return self.layer(source, {})
+
+    def _function(self, config: Description, inbound: list[Description]) -> Description:
+        """A function of TensorFlow, and its calls, in the terms of Keras 3."""
+        name = config["function"]
+        if name not in TENSORFLOW_FUNCTIONS:
+            self._refuse(f"calls TensorFlow's {name!r}, which is not known to be safe")
+        operation = TENSORFLOW_FUNCTIONS[name]
+        arguments = {}
+        for call in inbound:
+            call["kwargs"].pop("name", None)
+            if operation == "Identity":
+                call["kwargs"] = {}
+            elif "y" in call["kwargs"]:
+                call["args"].append(call["kwargs"].pop("y"))
+            else:
+                arguments, call["kwargs"] = call["kwargs"], {}
+        return _described(operation, arguments, OPERATIONS.get(operation, "keras.layers"))
+
+    def _call(self, node: Any, calls: dict[str, int]) -> Description:
+        """A call of a layer: Keras 3's form is {"args": [...], "kwargs": {...}}."""
+        if isinstance(node, dict):
+            return {key: self._plain(node[key], calls) for key in ("args", "kwargs")}
+        inputs = [node] if isinstance(node[0], str) else node
+        tensors = [self._argument(each[:3], calls) for each in inputs]
+        kwargs = inputs[-1][3] if len(inputs[-1]) > 3 else {}
+        return {
+            "args": tensors if len(tensors) == 1 else [tensors],
+            "kwargs": {key: self._argument(value, calls) for key, value in kwargs.items()},
+        }
+
+    def _argument(self, value: Any, calls: dict[str, int]) -> Any:
+        """An argument of a call as Keras 2 writes it: a tensor is [layer, call, output]."""
+        match value:
+            case ["_CONSTANT_VALUE", -1, constant]:
+                return self._plain(constant)
+            case [str(), int(), int()]:
+                return self._tensor(value, calls)
+        return self._plain(value)
+
+    def _tensor(self, history: Any, calls: dict[str, int]) -> Description:
+        config = {"shape": [None], "dtype": "float32", "keras_history": self._end(history, calls)}
+        return {"class_name": "__keras_tensor__", "config": config}
+
+    def _end(self, history: Any, calls: dict[str, int]) -> list:
+        layer, call, output = history
+        if type(call) is not int or type(output) is not int:
+            self._refuse(f"connects a layer to {history!r}")
+        return [self._name(layer), call - calls.get(layer, 0), output]
+
+    def _ends(self, key: str, value: Any, calls: dict[str, int], outermost: bool) -> Any:
+        """The ends of a network, one without a list around it where Keras 2 means just that."""
+        if isinstance(value, list) and isinstance(value[0], str):
+            return self._end(value, calls)
+        is_dict = isinstance(value, dict)
+        found = list(value.values()) if is_dict else value
+        if outermost and (len(found) != 1 or (is_dict and key == "output_layers")):
+            names = ", ".join(map(str, value if is_dict else (each[0] for each in found)))
+            self._refuse(
+                f"has the {'outputs' if key == 'output_layers' else 'inputs'} {{{names}}}; needed "
+                "is a model from one image to one list of class probabilities"
+            )
+        ends = [self._ends(key, each, calls, outermost) for each in found]
+        if len(ends) == 1 and (outermost or self._keras_2):
+            return ends[0]
+        return dict(zip(value, ends, strict=True)) if is_dict else ends
+
+    def _first_calls(self, layers: list, kinds: Collection[str]) -> dict[str, int]:
+        """Of the networks among `layers`, the index of their first call by their names.
+
+        Keras 2 counts the calls of a network that states its input from 1.
+        """
+        return {
+            each["name"]: 1
+            for each in layers
+            if self._keras_2 and "name" in each and each["class_name"] in kinds
+            if _stated_input(each)
+        }
+
+    def _name(self, name: Any) -> str:
+        if not isinstance(name, str):
+            self._refuse(f"names a layer {name!r}")
+        return name.replace("/", "_")  # which Keras 3 does not allow
+
+    def _plain(self, value: Any, calls: dict[str, int] | None = None) -> Any:
+        """Plain data as it is; refuse the description of an object."""
+        if isinstance(value, list):
+            return [self._plain(each, calls) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "class_name" not in value:
+            return {key: self._plain(each, calls) for key, each in value.items()}
+        if value["class_name"] == "__keras_tensor__" and calls is not None:
+            return self._tensor(value["config"]["keras_history"], calls)
+        if value["class_name"] in ("__tuple__", "__numpy__", "__tensor__"):
+            return self._plain(value["config"]["value"], calls)
+        self._refuse(f"names the object {value['class_name']!r}")
+
+    def _refuse(self, reason: str) -> NoReturn:
+        _refuse(self._path, reason)
 
 
-def _inert_container(path: Path, kind: str, config: Any, layer: dict) -> dict[str, Any]:
-    if isinstance(config, list):  # as early Keras 2 wrote a Sequential
+def _stated_input(source: Any) -> list | None:
+    """The shape of its input that a layer or network states, with the size of a batch."""
+    config = source["config"]
+    if isinstance(config, list):
         config = {"layers": config}
-    layers = [_inert(path, inner) for inner in config["layers"]]
-    if kind == "Sequential":
-        # A Keras 2 file may state the input on its first layer, where Keras 3 reads it wrongly.
-        if layers[0]["class_name"] != "InputLayer":
-            shape = _of_any_batch(path, config["layers"][0]["config"]["batch_input_shape"])
-            layers.insert(0, _described(path, "InputLayer", {"batch_shape": shape}, {}))
-        return _described(path, kind, {"name": "network", "layers": layers}, layer)
-    ends = {key: config[key] for key in ("input_layers", "output_layers")}
-    _refuse_objects(path, ends)
-    graph = {"name": "network", "layers": layers, **ends}
-    return _described(path, "Functional", graph, layer)
+    for key in ("batch_shape", "batch_input_shape", "build_input_shape"):
+        if config.get(key):
+            return config[key]
+    return _stated_input(config["layers"][0]) if config.get("layers") else None
 
 
-def _of_any_batch(path: Path, shape: Any) -> list[int | None]:
-    sizes = shape[1:]
-    if not all(type(size) is int for size in sizes):
-        raise InputError(f"{path} takes an input {shape}, of which the size is not known: refused")
-    return [None, *sizes]
-
-
-def _described(path: Path, kind: str, config: dict, source: dict) -> dict[str, Any]:
-    """A layer as Keras 3 writes it down, always one of Keras's own."""
-    described: dict[str, Any] = {"module": "keras.layers", "class_name": kind, "config": config}
+def _described(kind: str, config: Description, module: str = "keras.layers") -> Description:
     if kind in CONTAINERS:
-        described["module"] = "keras" if kind == "Sequential" else "keras.src.models.functional"
-    described["registered_name"] = None
-    for key in ("name", "inbound_nodes"):
-        if key in source:
-            _refuse_objects(path, source[key])
-            described[key] = source[key]
-    return described
-
-
-def _refuse_objects(path: Path, value: Any) -> None:
-    """Raise InputError where plain data ends and the description of an object begins."""
-    if isinstance(value, dict):
-        if value.get("class_name", "__keras_tensor__") != "__keras_tensor__":
-            raise InputError(f"{path} names the object {value['class_name']!r}: refused")
-        for inner in value.values():
-            _refuse_objects(path, inner)
-    elif isinstance(value, list):
-        for inner in value:
-            _refuse_objects(path, inner)
+        module = "keras" if kind == "Sequential" else "keras.src.models.functional"
+    return {"module": module, "class_name": kind, "config": config, "registered_name": None}

@@ -30,7 +30,7 @@ def plain(data: bytes) -> bytes:
     try:
         done = subprocess.run(
             [sys.executable, "-m", "fashion_mnist.model_files.hdf5"],
-            cwd=Path(__file__).parent.parent,
+            cwd=Path(__file__).parents[2],  # where the package is
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"},
             input=data,
             capture_output=True,

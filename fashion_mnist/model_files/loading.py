@@ -1,90 +1,84 @@
-"""Model files: written so that the same weights give the same bytes, read without running them.
+"""Models from files of any origin; nothing in a file is executed.
 
-Keras runs code that a model file names (CVE-2024-3660, CVE-2025-1550, CVE-2025-9905 and
-kin). So the model is built anew from what `descriptions` and `hdf5` let through, if it asks
-for no more memory than the file has weights for.
+Keras itself runs code that a model file names (CVE-2024-3660, CVE-2025-1550, CVE-2025-9905 and
+others). Here the network is built from a description that holds only allowed names and plain
+values, and only if it needs no more memory than the weights in the file.
 """
 
 import copy
 import io
-import json
 import math
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import h5py
 
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.backend import keras, legacy_h5_format
-from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
-from fashion_mnist.model_files import descriptions, hdf5
-from fashion_mnist.storage import archives, files
+from fashion_mnist.model_files import adapting, contents, descriptions, hdf5
+from fashion_mnist.storage import files
 
-LARGEST = 2**30  # bytes of a file
-LARGEST_DESCRIPTION = 4 * 2**20  # bytes
 MOST_OUTPUTS = 2**22  # of one layer, for one image
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """Rebuild the model in a Keras `.h5` or `.keras` file; nothing in the file is executed.
+class Loaded(NamedTuple):
+    """A model, and what was changed to make it one of images in [0, 1] and probabilities."""
 
-    Files of Keras 2 are read too. The model maps float32 (N, 28, 28, 1) to
-    probabilities (N, 10).
+    model: keras.Model
+    notes: list[str]
+
+
+def load_model(path: str | Path) -> keras.Model:
+    """The model that `load` gives."""
+    return load(path).model
+
+
+def load(path: str | Path) -> Loaded:
+    """Rebuild the network in a `.h5` or `.keras` file of Keras 2 or 3.
+
+    Returns:
+        A model from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10). Each note is a
+        sentence such as "its last layer 'dense' gives logits: a softmax was added".
 
     Raises:
-        InputError: the file is missing, is no model, has layers outside the allow-list,
-            asks for more memory than its weights take, or takes or gives something else.
+        InputError: the file is missing or is no model, names anything that is not allowed, needs
+            more memory than its weights take, or is a network for other images or classes.
         OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path} is not a file: name a .h5 or .keras model")
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
-        raise InputError(f"{path} is no model, by its name: it must end in .h5 or .keras")
-    if path.stat().st_size > LARGEST:
-        raise InputError(f"{path} is larger than {LARGEST // 2**30} GiB: refused")
-    description, weights = _contents(path)
+    description, weights, keras_2 = contents.read(path)
     try:
-        clean = descriptions.inert(path, description)
-        # What Keras notes of variables that are never made, it forgets with the thread.
-        with ThreadPoolExecutor(1) as thread:
-            thread.submit(_check_sketch, path, clean, len(weights)).result()
-        model = _build(clean)
+        clean = descriptions.inert(path, description, keras_2)
+        with keras.saving.custom_object_scope({"hard_sigmoid": _hard_sigmoid} if keras_2 else {}):
+            # Keras keeps notes about the variables that it does not make until the thread ends.
+            with ThreadPoolExecutor(1) as thread:
+                thread.submit(_check_sketch, path, clean, len(weights)).result()
+            model = _build(clean)
         if path.suffix == ".keras":
             _load_weights(model, hdf5.plain(weights))
         else:
             _load_legacy_weights(model, weights)
+        return Loaded(*adapting.adapted(path, model, _is_ours(description)))
     except (InputError, OSError):
         raise
     except Exception as error:  # Keras and TensorFlow raise anything at all
         reason = first_sentence(error) or type(error).__name__
         raise InputError(f"{path} cannot be rebuilt: {reason}") from None
-    return model
 
 
-def _contents(path: Path) -> tuple[dict[str, Any], bytes]:
-    """The file's description of its model, as data, and its HDF5 file; a `.h5` file is plain."""
-    try:
-        if path.suffix == ".keras":
-            text, weights = archives.read(path, "config.json", "model.weights.h5")
-        else:
-            weights = hdf5.plain(path.read_bytes())
-            with h5py.File(io.BytesIO(weights)) as file:
-                text = file.attrs["model_config"]
-        if len(text) > LARGEST_DESCRIPTION:
-            raise ValueError(f"its description is over {LARGEST_DESCRIPTION // 2**20} MiB long")
-        description = json.loads(text)
-        if not isinstance(description, dict):
-            raise ValueError("its description is no mapping")
-    except (ValueError, TypeError, LookupError, RecursionError) as error:
-        raise InputError(
-            f"{path} is not a Keras model ({first_sentence(error)}): "
-            "needed is a .h5 or .keras file with its architecture"
-        ) from None
-    return description, weights
+def _hard_sigmoid(x: Any) -> Any:
+    """Keras 2's: it rises by a fifth, Keras 3's by a sixth."""
+    return keras.activations.hard_sigmoid(1.2 * x)
+
+
+def _is_ours(description: dict[str, Any]) -> bool:
+    """Whether this project trained the network, which then saw images in [0, 1]."""
+    config = description["config"]
+    first = config["layers"][0]["config"]["name"] if isinstance(config, dict) else ""
+    return (first, config.get("name")) == ("image", "network") if first else False
 
 
 def _build(description: dict[str, Any]) -> keras.Model:
@@ -106,27 +100,29 @@ def _load_weights(model: keras.Model, weights: bytes) -> None:
 
 
 def _check_sketch(path: Path, description: dict[str, Any], file_size: int) -> None:
-    """Build the model without weights, and raise InputError if it would be too large."""
+    """Build the network without weights, and raise InputError if it would be too large."""
     with keras.StatelessScope(initialize_variables=False):
         model = _build(description)
     parameters = sum(math.prod(variable.shape) for variable in model.variables)
     if parameters > file_size:
         raise InputError(f"{path} describes {parameters:,} weights and does not hold them: refused")
-    outputs = max((math.prod(filter(None, s[1:])) for s in _output_shapes(model)), default=0)
+    outputs = max(_sizes(model), default=0)
     if outputs > MOST_OUTPUTS:
         raise InputError(f"{path} makes {outputs:,} numbers of an image: refused")
-    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-    if taken != IMAGE_SHAPE or given != (len(CLASS_NAMES),):
-        raise InputError(
-            f"{path} maps {taken} to {given}; needed is a model from {IMAGE_SHAPE} "
-            f"to {len(CLASS_NAMES)} class probabilities"
-        )
+    adapting.check_shapes(path, model)
 
 
-def _output_shapes(model: keras.Model) -> Iterator[tuple[int | None, ...]]:
-    """The shape that each layer gives wherever it is called."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _output_shapes(layer)
-        for node in layer._inbound_nodes:
-            yield from (tensor.shape for tensor in node.outputs)
+def _sizes(model: keras.Model) -> Iterator[int]:
+    """How many numbers each operation gives for one image, wherever it is called."""
+    for operation in getattr(model, "operations", model.layers):
+        if isinstance(operation, keras.Model):
+            yield from _sizes(operation)
+        for node in operation._inbound_nodes:
+            yield from (_size(tensor.shape) for tensor in node.outputs)
+            if "Attention" in type(operation).__name__:  # it weighs each pair of places
+                pairs = math.prod(_size(tensor.shape[:-1]) for tensor in node.input_tensors[:2])
+                yield pairs * getattr(operation, "_num_heads", 1)
+
+
+def _size(shape: tuple[int | None, ...]) -> int:
+    return math.prod(filter(None, shape[1:]))

@@ -1,0 +1,184 @@
+"""From a network as its file has it to one that maps our images to probabilities."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fashion_mnist.errors import InputError
+from fashion_mnist.learning.backend import keras
+from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
+
+TOLERANCE = 1e-3  # of the sum of a row of probabilities
+SMALL_SCALE = 1 / 50  # a network that multiplies its images by less expects them up to 255
+
+# These rearrange, choose or average numbers and so keep their range.
+_KEEP_RANGE = frozenset(
+    """Add Average AveragePooling1D AveragePooling2D CenterCrop Concatenate Cropping2D ExpandDims
+    Flatten GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D
+    Identity InputLayer Masking MaxPooling1D MaxPooling2D Maximum Minimum Permute RepeatVector
+    Reshape Resizing Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D""".split()
+)
+# What a network may end in: a number from 0 up for each class by itself, or none of use.
+_POSITIVE = frozenset("exponential hard_sigmoid sigmoid softmax sparse_sigmoid sparsemax".split())
+_NEITHER = frozenset(
+    """celu elu gelu glu hard_shrink hard_silu hard_tanh leaky_relu log_sigmoid mish p_re_lu relu
+    relu6 selu silu soft_shrink softplus softsign sparse_plus squareplus tanh tanh_shrink""".split()
+)
+
+
+def check_shapes(path: Path, model: keras.Model) -> None:
+    """Raise InputError unless the network takes an image's numbers and gives one a class."""
+    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    sizes = [size for size in taken if size != 1]
+    if sizes not in ([28, 28], [784]) or [size for size in given if size != 1] != [10]:
+        raise InputError(
+            f"{path} maps {taken} to {given}; needed is a model from {IMAGE_SHAPE} "
+            f"to {len(CLASS_NAMES)} class probabilities"
+        )
+
+
+def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Model, list[str]]:
+    """The network from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10), and notes.
+
+    Args:
+        path: the model file, for messages.
+        model: a network with the shapes that `check_shapes` allows.
+        sees_0_to_1: whether it is known to expect images in [0, 1], whatever its layers.
+
+    Returns:
+        The same network if it is one already, and a sentence for each other change but of shape.
+
+    Raises:
+        InputError: its predictions are not finite, or neither probabilities nor logits.
+    """
+    before, after, notes = [], [], []
+    if model.input_shape[1:] != IMAGE_SHAPE:
+        before.append(keras.layers.Reshape(model.input_shape[1:], name="image_shape"))
+    scaling = [] if sees_0_to_1 else [op.name for op in _first(model) if _expects_255(op)]
+    if scaling:
+        before.append(keras.layers.Rescaling(255, name="image_range"))
+        notes.append(f"its layer {scaling[0]!r} expects images from 0 to 255: it is given these")
+    if len(model.output_shape) > 2:
+        after.append(keras.layers.Reshape((len(CLASS_NAMES),), name="class_shape"))
+    change, note = _to_probabilities(path, model, _extended(before, model, after))
+    if note:
+        notes.append(note)
+    return _extended(before, model, after + change), notes
+
+
+def _extended(before: list, model: keras.Model, after: list) -> keras.Model:
+    if not before and not after:
+        return model
+    layers = model.layers if isinstance(model, keras.Sequential) else [model]
+    image = keras.Input(IMAGE_SHAPE, name="image")
+    return keras.Sequential([image, *before, *layers, *after], name="network")
+
+
+def _to_probabilities(path: Path, model: keras.Model, runnable: keras.Model) -> tuple[list, str]:
+    """Layers that make its predictions probabilities, and a sentence about them."""
+    rows = keras.ops.convert_to_numpy(runnable(_probes(), training=False))
+    if not np.isfinite(rows).all():
+        raise InputError(f"{path} predicts numbers that are not finite: train it again")
+    if _are_probabilities(rows):
+        return [], ""
+    last = list(_last(model.outputs[0]))
+    name, activations = last[0].name, {_activation(op) for op in last}
+    if _are_probabilities(np.exp(rows)):
+        exponential = keras.layers.Activation("exponential", name="probabilities")
+        return [exponential], f"its last layer {name!r} gives log-probabilities: exp was taken"
+    if activations & _NEITHER:
+        raise InputError(
+            f"{path} ends in {'/'.join(sorted(activations))} (layer {name!r}), which gives neither "
+            "probabilities nor logits: end it with a softmax"
+        )
+    if activations <= _POSITIVE:
+        normalized = keras.layers.UnitNormalization(order=1, name="probabilities")
+        return [normalized], (
+            f"its last layer {name!r} gives a {'/'.join(sorted(activations))} for each class, not "
+            "probabilities: they were divided by their sum"
+        )
+    softmax = keras.layers.Softmax(name="probabilities")
+    return [softmax], f"its last layer {name!r} gives logits: a softmax was added"
+
+
+def _probes() -> np.ndarray:
+    """Images unlike each other, float32 (8, 28, 28, 1) in [0, 1]."""
+    noise = np.random.default_rng(0).random((8, *IMAGE_SHAPE), dtype=np.float32)
+    brightness = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1)
+    noise[::2] = noise[::2] > 0.5
+    noise[:, 4:10] = 0
+    return noise * brightness
+
+
+def _are_probabilities(rows: np.ndarray) -> bool:
+    return bool((rows >= 0).all() and (abs(rows.sum(axis=1) - 1) < TOLERANCE).all())
+
+
+def _first(model: keras.Model) -> Iterator[Any]:
+    """The operations that are the first to change the range of the input's numbers."""
+    reached = [tensor._keras_history.operation for tensor in model.inputs]
+    for operation in reached:  # which grows
+        for node in operation._outbound_nodes:
+            following = node.operation
+            if following in reached:
+                continue
+            inner = list(_first(following)) if isinstance(following, keras.Model) else []
+            yield from inner
+            if not inner and (isinstance(following, keras.Model) or _keeps_range(following)):
+                reached.append(following)
+            elif not inner:
+                yield following
+
+
+def _last(tensor: Any) -> Iterator[Any]:
+    """The operations that were the last to change the range of the output's numbers."""
+    operation, node, index = tensor._keras_history
+    if isinstance(operation, keras.Model):
+        yield from _last(operation.outputs[index])
+    elif _keeps_range(operation) and operation._inbound_nodes[node].input_tensors:
+        for each in operation._inbound_nodes[node].input_tensors:
+            yield from _last(each)
+    else:
+        yield operation
+
+
+def _keeps_range(operation: Any) -> bool:
+    return type(operation).__name__ in _KEEP_RANGE or (
+        isinstance(operation, keras.layers.Activation) and _activation(operation) == "linear"
+    )
+
+
+def _activation(operation: Any) -> str:
+    """The name of the function that gives the operation's output its range."""
+    function = getattr(operation, "activation", None)
+    if function is None:
+        name = type(operation).__name__
+    else:
+        name = getattr(function, "__name__", type(function).__name__)
+    snake_case = keras.src.utils.naming.to_snake_case(name)
+    return {"re_lu": "relu", "leaky_re_lu": "leaky_relu"}.get(snake_case, snake_case)
+
+
+def _expects_255(operation: Any) -> bool:
+    """Whether the operation, applied to the images, makes sense for a range of 0 to 255 only."""
+    match type(operation).__name__:
+        case "Rescaling":
+            return bool(np.max(np.abs(operation.scale)) < SMALL_SCALE)
+        case "Normalization":
+            return bool(np.max(keras.ops.convert_to_numpy(operation.mean)) > 1)
+        case "BatchNormalization":
+            return bool(np.max(keras.ops.convert_to_numpy(operation.moving_mean)) > 1)
+        case "Multiply" | "Subtract" | "TrueDivide" | "Divide" as kind:
+            others = [
+                value
+                for node in operation._inbound_nodes
+                for value in node.arguments.args[1:]
+                if isinstance(value, int | float)
+            ]
+            scales = [
+                abs(value) if kind == "Multiply" else 1 / max(abs(value), 1) for value in others
+            ]
+            return any(scale < SMALL_SCALE for scale in scales)
+    return False
