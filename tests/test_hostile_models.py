@@ -119,6 +119,28 @@ def models_in_models(layers: Layers, _: Path) -> None:
     layers.insert(1, layer)
 
 
+def nested_of_unknown_size(layers: Layers, _: Path) -> None:
+    """A network that makes any image large, and its result small."""
+    image = described("InputLayer", batch_shape=[None, None, None, 1])
+    large = described("UpSampling2D", size=10**4, name="l")
+    small = described("GlobalMaxPooling2D", keepdims=True, name="s")
+    layers.insert(1, described("Sequential", "keras", layers=[image, large, small]))
+
+
+def wrapped_network(layers: Layers, _: Path) -> None:
+    inner = described("Sequential", "keras", layers=[described("ReLU")])
+    layers.insert(1, described("TimeDistributed", layer=inner))
+
+
+def attention(layers: Layers, _: Path) -> None:
+    """Between each pair of 100,000 places."""
+    places = [
+        described("UpSampling2D", size=12, name="u"),
+        described("Attention", name="a"),
+    ]
+    layers[1:1] = places
+
+
 def instead(make: Callable[[h5py.Group, str, Path], object]) -> Callable:
     """Puts something else in the place of the last layer's kernel."""
 
@@ -232,8 +254,21 @@ ATTACKS = {
     "an input larger than any memory": Attack(
         ".keras", "weights and does not hold them: refused", of_size(10**9, 10**9, 1)
     ),
-    "an input of unknown size": Attack(
-        ".keras", "of which the size is not known: refused", of_size(None, None, 1)
+    "a nested network for an input of unknown size": Attack(
+        ".keras", "whose size is not known: refused", nested_of_unknown_size
+    ),
+    "a network in a layer": Attack(".keras", "wraps a Sequential in a layer", wrapped_network),
+    "attention between more places than any memory holds": Attack(
+        ".keras", "numbers of an image: refused", attention
+    ),
+    "an activation of no name": Attack(
+        ".keras", "an activation 'an object'", last(activation={"config": {}})
+    ),
+    "a function of any module of TensorFlow": Attack(
+        ".h5", "calls TensorFlow's 'io.read_file'", first("TFOpLambda", function="io.read_file")
+    ),
+    "an operation that is not arithmetic": Attack(
+        ".keras", "a layer 'SearchSorted'", first("SearchSorted", "keras.src.ops.numpy")
     ),
     "more layers than anyone waits for": Attack(
         ".keras",
@@ -378,7 +413,7 @@ def test_a_zip_bomb_is_not_unpacked(good: Path, tmp_path: Path, member: str):
     path = tmp_path / "x.keras"
     write_archive(path, members, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     members.clear()
-    with pytest.raises(InputError, match="must be stored uncompressed"):
+    with pytest.raises(InputError, match="in it is larger than"):
         loading.load_model(path)
 
 

@@ -1,7 +1,12 @@
-"""Model files: the same weights, the same bytes; whatever is in a file, none of it runs."""
+"""Model files: the same weights, the same bytes; any network that fits is read, and none runs.
+
+`models/` holds files of Keras 2 and 3, and what Keras itself predicts with them for `images.npz`,
+the first 100 test images.
+"""
 
 import json
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -26,6 +31,299 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 @pytest.fixture
 def model() -> keras.Model:
     return networks.build("x", LAYERS)
+
+
+MODELS = Path(__file__).parent / "models"
+L = keras.layers
+
+
+def hundred_images() -> np.ndarray:
+    """The first 100 test images, float32 (100, 28, 28, 1) in [0, 1]."""
+    with np.load(MODELS / "images.npz", allow_pickle=False) as file:
+        return file["images"][..., np.newaxis].astype(np.float32) / np.float32(255)
+
+
+def predicted(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    return keras.ops.convert_to_numpy(model(images, training=False))
+
+
+def unchanged(rows: np.ndarray) -> np.ndarray:
+    return rows
+
+
+def softmax(rows: np.ndarray) -> np.ndarray:
+    return normalized(np.exp(rows))
+
+
+def normalized(rows: np.ndarray) -> np.ndarray:
+    return rows / rows.sum(axis=1, keepdims=True)
+
+
+SOFTMAX = "its last layer '{}' gives logits: a softmax was added"
+EXP = "its last layer '{}' gives log-probabilities: exp was taken"
+NORMALIZED = (
+    "its last layer '{}' gives each class a number of its own ({}): they were divided by their sum"
+)
+BYTES = "its layer '{}' expects images from 0 to 255: it is given these"
+
+FILES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], list[str]]] = {
+    "augmented.keras": (unchanged, []),
+    "keras2-depthwise.h5": (unchanged, []),
+    "keras2-nested.h5": (unchanged, []),
+    "keras2-tutorial.h5": (softmax, [SOFTMAX.format("dense_9")]),
+    "logits.h5": (softmax, [SOFTMAX.format("dense_1")]),
+    "rescaled-inside.h5": (unchanged, [BYTES.format("rescaling")]),
+    "two-nested.keras": (unchanged, []),
+    # Written by Keras 2: attention, arithmetic by functions of TensorFlow, its hard_sigmoid,
+    # layers and arguments that Keras 3 dropped, recurrent layers, a network called twice.
+    "keras2-attention.h5": (np.exp, [EXP.format("dense_10")]),
+    "keras2-functions.h5": (unchanged, [BYTES.format("tf.math.truediv")]),
+    "keras2-functions.keras": (unchanged, [BYTES.format("tf.math.truediv_1")]),
+    "keras2-hard-sigmoid.h5": (unchanged, []),
+    "keras2-hard-sigmoid.keras": (unchanged, []),
+    "keras2-layers.keras": (unchanged, []),
+    "keras2-normalized.h5": (
+        normalized,
+        [BYTES.format("normalization"), NORMALIZED.format("dense_9", "sigmoid")],
+    ),
+    "keras2-recurrent.h5": (unchanged, []),
+    "keras2-twice.h5": (unchanged, []),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_predicts_what_keras_predicts_with_it(name: str):
+    expected = {}
+    for archive in ("expected.npz", "expected-keras2.npz"):
+        with np.load(MODELS / archive, allow_pickle=False) as file:
+            expected |= file
+    change, notes = FILES[name]
+    loaded = loading.load(MODELS / name)
+    rows = predicted(loaded.model, hundred_images())
+    np.testing.assert_allclose(rows, change(expected[name]), atol=1e-5)
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+    assert loaded.notes == notes
+
+
+def network(
+    body: Callable[[keras.KerasTensor], keras.KerasTensor], shape: tuple = (28, 28, 1)
+) -> keras.Model:
+    image = keras.Input(shape)
+    return keras.Model(image, body(image))
+
+
+def pooled(last: str | None = "softmax", name: str = "last") -> keras.Sequential:
+    """From an image, or an array like one, to ten numbers."""
+    dense = L.Dense(10, activation=last, name=name)
+    return keras.Sequential([L.AveragePooling2D(4), L.Flatten(), dense])
+
+
+def called_twice() -> keras.Model:
+    inner = network(lambda x: L.BatchNormalization()(L.Conv2D(1, 3, padding="same")(x)))
+    return network(lambda x: pooled()(L.Subtract()([inner(inner(x)), L.Minimum()([inner(x), x])])))
+
+
+def augmented() -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            keras.Sequential(
+                [L.RandomFlip(), L.RandomShear(0.1), L.RandomInvert(), L.Rescaling(2)]
+            ),
+            L.GaussianNoise(0.1),
+            L.ActivityRegularization(0.1),
+            L.SpatialDropout2D(0.1),
+            L.AlphaDropout(0.1),
+            pooled(),
+        ]
+    )
+
+
+def of_brightness(mean: float) -> keras.Model:
+    layer = L.BatchNormalization(name="bright")
+    model = keras.Sequential([keras.Input((28, 28, 1)), layer, pooled()])
+    layer.moving_mean.assign([mean])
+    return model
+
+
+def of_two_images() -> keras.Model:
+    images = [keras.Input((28, 28, 1), name=name) for name in "ij"]
+    return keras.Model(images, pooled()(L.Add()(images)))
+
+
+# Networks, as Keras 3 writes them: how, the range of images that each expects, what becomes of
+# its predictions, and the note.
+NETWORKS: dict[str, tuple[Callable[[], keras.Model], int, Callable, list[str]]] = {
+    "rows of an image": (
+        lambda: network(lambda x: L.Dense(10, activation="softmax")(L.SimpleRNN(3)(x)), (28, 28)),
+        1,
+        unchanged,
+        [],
+    ),
+    "a row of numbers": (
+        lambda: network(lambda x: L.Dense(10, name="last")(x), (784,)),
+        1,
+        softmax,
+        [SOFTMAX.format("last")],
+    ),
+    "any size": (
+        lambda: network(lambda x: L.GlobalMaxPooling2D()(L.Conv2D(10, 3)(x)), (None, None, 1)),
+        1,
+        softmax,
+        [],
+    ),
+    "a network called twice": (called_twice, 1, unchanged, []),
+    "augmentation": (augmented, 1, unchanged, []),
+    "dropout in prediction": (
+        lambda: network(lambda x: pooled()(L.Dropout(1e-7)(x, training=True))),
+        1,
+        unchanged,
+        [],
+    ),
+    "arithmetic": (
+        lambda: network(lambda x: keras.ops.softmax(pooled(None)((x - 127.5) / 127.5))),
+        255,
+        unchanged,
+        [BYTES],
+    ),
+    "rescaling in a nested network behind others": (
+        lambda: network(
+            lambda x: pooled()(
+                network(lambda y: L.Rescaling(1 / 127.5, -1, name="inner")(L.Dropout(0.1)(y)))(
+                    L.Reshape((28, 28, 1))(x)
+                )
+            ),
+            (784,),
+        ),
+        255,
+        unchanged,
+        [BYTES.format("inner")],
+    ),
+    "rescaling of images in [0, 1]": (
+        lambda: network(lambda x: pooled()(L.Rescaling(2, -1)(x))),
+        1,
+        unchanged,
+        [],
+    ),
+    "normalization of bright images": (
+        lambda: of_brightness(72.9),
+        255,
+        unchanged,
+        [BYTES.format("bright")],
+    ),
+    "normalization of images in [0, 1]": (lambda: of_brightness(0.286), 1, unchanged, []),
+    "sigmoids": (
+        lambda: network(pooled("sigmoid")),
+        1,
+        normalized,
+        [NORMALIZED.format("last", "sigmoid")],
+    ),
+    "log-probabilities": (
+        lambda: network(pooled("log_softmax")),
+        1,
+        np.exp,
+        [EXP.format("last")],
+    ),
+    "logits of a nested network": (
+        lambda: network(lambda x: L.Activation("linear")(pooled(None)(x))),
+        1,
+        softmax,
+        [SOFTMAX.format("last")],
+    ),
+    "the mean of two": (
+        lambda: network(lambda x: L.Average()([pooled()(x), pooled()(x)])),
+        1,
+        unchanged,
+        [],
+    ),
+    "the sum of two": (
+        lambda: network(lambda x: L.Add()([pooled(name="a")(x), pooled(name="b")(x)])),
+        1,
+        normalized,
+        [NORMALIZED.format("a", "softmax")],
+    ),
+    "probabilities in one place": (
+        lambda: network(lambda x: L.Softmax()(L.Conv2D(10, 28)(x))),
+        1,
+        unchanged,
+        [],
+    ),
+    "a layer as an activation": (
+        lambda: network(lambda x: pooled()(L.Conv2D(2, 3, activation=L.LeakyReLU(0.1))(x))),
+        1,
+        unchanged,
+        [],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_predicts_what_keras_predicts_with_it(tmp_path: Path, name: str):
+    make, brightest, change, notes = NETWORKS[name]
+    model = make()
+    random = np.random.default_rng(0)
+    for weight in model.trainable_weights:
+        weight.assign(random.normal(0, 0.3, weight.shape))
+    model.save(tmp_path / "model.keras")
+    loaded = loading.load(tmp_path / "model.keras")
+    images = hundred_images()[:20]
+    expected = predicted(
+        model, brightest * images.reshape(20, *(n or 28 for n in model.input_shape[1:]))
+    )
+    np.testing.assert_allclose(
+        predicted(loaded.model, images), change(expected.reshape(20, 10)), atol=1e-5
+    )
+    if notes == [BYTES]:  # the layer is named by Keras
+        assert "expects images from 0 to 255" in loaded.notes[0]
+    elif notes or change is unchanged:
+        assert loaded.notes == notes
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda: network(pooled("tanh")), "ends in tanh (layer 'last')"),
+        (lambda: network(lambda x: L.ReLU()(pooled(None)(x))), "ends in relu (layer "),
+        (lambda: network(lambda x: {"p": pooled()(x)}), "has outputs named p; needed is"),
+        (lambda: network(lambda x: [pooled()(x), pooled()(x)]), "has outputs named sequential"),
+        (of_two_images, "has inputs named i, j; needed is"),
+        (lambda: network(lambda x: pooled()(x * np.nan)), "numbers that are not finite"),
+        (
+            lambda: network(lambda x: pooled()(L.Conv2D(2, 3, activation=lambda y: y)(x))),
+            "an activation",
+        ),
+    ],
+)
+def test_a_network_that_gives_nothing_of_use_is_refused(
+    tmp_path: Path, make: Callable[[], keras.Model], reason: str
+):
+    make().save(tmp_path / "model.keras")
+    with pytest.raises(InputError) as refused:
+        loading.load(tmp_path / "model.keras")
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_of_this_project_sees_what_it_was_trained_on(tmp_path: Path):
+    layers = [("Rescaling", {"scale": 1 / 255}), *LAYERS]
+    saving.save(networks.build("x", layers), tmp_path / "ours.h5")
+    assert loading.load(tmp_path / "ours.h5").notes == []
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_an_archive_may_be_packed_again(tmp_path: Path, model: keras.Model, compression: int):
+    model.save(tmp_path / "once.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "once.keras") as once,
+        zipfile.ZipFile(tmp_path / "again.keras", "w", compression) as again,
+    ):
+        for name in reversed(once.namelist()):
+            again.writestr(name, once.read(name))
+        again.writestr("__MACOSX/._config.json", "x")
+    loaded = loading.load_model(tmp_path / "again.keras")
+    np.testing.assert_array_equal(
+        prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
+    )
 
 
 def functional() -> keras.Model:

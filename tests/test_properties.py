@@ -21,7 +21,7 @@ from fashion_mnist.commands import pictures
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.learning import dataset, networks
-from fashion_mnist.model_files import descriptions, hdf5
+from fashion_mnist.model_files import allowed, descriptions, hdf5
 from fashion_mnist.running import params
 from fashion_mnist.storage import records
 from tests.conftest import ROOT
@@ -254,20 +254,25 @@ def named_objects(value: object) -> Iterator[tuple[str | None, str]]:
             yield from named_objects(inner)
 
 
-@given(st.lists(st.tuples(st.sampled_from(list(places(DESCRIPTION))), EVIL | VALUES), max_size=3))
-def test_no_description_names_anything_but_layers_of_keras(edits: list[tuple]):
+@given(
+    st.lists(st.tuples(st.sampled_from(list(places(DESCRIPTION))), EVIL | VALUES), max_size=3),
+    st.booleans(),
+)
+def test_no_description_names_anything_but_layers_of_keras(edits: list[tuple], keras_2: bool):
     changed: object = DESCRIPTION
     for place, value in edits:
         with contextlib.suppress(LookupError, TypeError):  # an earlier edit removed the place
             changed = with_another(changed, place, value)
     try:
-        clean = descriptions.inert(Path("x"), changed)
+        clean = descriptions.inert(Path("x"), changed, keras_2)
     except Exception:  # as it says
         return
-    allowed = descriptions.INERT_LAYERS | descriptions.CONTAINERS | {"__keras_tensor__"}
     for module, name in named_objects(clean):
-        assert name in allowed
-        assert module in (None, "keras", "keras.layers", "keras.src.models.functional")
+        if module in ("keras.src.ops.numpy", "keras.src.ops.nn"):
+            assert allowed.OPERATIONS[name] == module
+        else:
+            assert name in allowed.COMPUTING | allowed.CONTAINERS | {"__keras_tensor__"}
+            assert module in (None, "keras", "keras.layers", "keras.src.models.functional")
 
 
 def weights() -> bytes:

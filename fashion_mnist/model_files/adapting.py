@@ -18,7 +18,8 @@ _KEEP_RANGE = frozenset(
     """Add Average AveragePooling1D AveragePooling2D CenterCrop Concatenate Cropping2D ExpandDims
     Flatten GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D
     Identity InputLayer Masking MaxPooling1D MaxPooling2D Maximum Minimum Permute RepeatVector
-    Reshape Resizing Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D""".split()
+    Reshape Resizing Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D
+    ZeroPadding2D""".split()
 )
 # What a network may end in: a number from 0 up for each class by itself, or none of use.
 _POSITIVE = frozenset("exponential hard_sigmoid sigmoid softmax sparse_sigmoid sparsemax".split())
@@ -71,9 +72,11 @@ def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Mo
 def _extended(before: list, model: keras.Model, after: list) -> keras.Model:
     if not before and not after:
         return model
+    x = image = keras.Input(IMAGE_SHAPE, name="image")
     layers = model.layers if isinstance(model, keras.Sequential) else [model]
-    image = keras.Input(IMAGE_SHAPE, name="image")
-    return keras.Sequential([image, *before, *layers, *after], name="network")
+    for call in (*before, *layers, *after):
+        x = call(x)
+    return keras.Model(image, x, name="network")
 
 
 def _to_probabilities(path: Path, model: keras.Model, runnable: keras.Model) -> tuple[list, str]:
@@ -94,13 +97,18 @@ def _to_probabilities(path: Path, model: keras.Model, runnable: keras.Model) -> 
             "probabilities nor logits: end it with a softmax"
         )
     if activations <= _POSITIVE:
-        normalized = keras.layers.UnitNormalization(order=1, name="probabilities")
-        return [normalized], (
-            f"its last layer {name!r} gives a {'/'.join(sorted(activations))} for each class, not "
-            "probabilities: they were divided by their sum"
+        return [_normalized], (
+            f"its last layer {name!r} gives each class a number of its own "
+            f"({'/'.join(sorted(activations))}): they were divided by their sum"
         )
     softmax = keras.layers.Softmax(name="probabilities")
     return [softmax], f"its last layer {name!r} gives logits: a softmax was added"
+
+
+def _normalized(rows: Any) -> Any:
+    """The rows divided by their sums; one of zeros becomes uniform."""
+    rows = rows + 1e-30
+    return rows / keras.ops.sum(rows, axis=-1, keepdims=True)
 
 
 def _probes() -> np.ndarray:
@@ -172,10 +180,10 @@ def _expects_255(operation: Any) -> bool:
             return bool(np.max(keras.ops.convert_to_numpy(operation.moving_mean)) > 1)
         case "Multiply" | "Subtract" | "TrueDivide" | "Divide" as kind:
             others = [
-                value
+                abs(value)
                 for node in operation._inbound_nodes
                 for value in node.arguments.args[1:]
-                if isinstance(value, int | float)
+                if isinstance(value, int | float) and value
             ]
             scales = [
                 abs(value) if kind == "Multiply" else 1 / max(abs(value), 1) for value in others

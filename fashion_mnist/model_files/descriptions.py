@@ -123,15 +123,20 @@ class _Translator:
         """A layer of a container; `calls` gives the index of the first call of each network."""
         kind, config = re.sub(r"V[12]$", "", source["class_name"]), source["config"]
         nodes = source.get("inbound_nodes", [])
-        is_operation = str(source.get("module")).startswith("keras.src.ops")
         inbound = [self._call(node, calls) for node in nodes]
+        # A layer that merges takes one list; HDF5 files do not tell it from the operation.
+        is_operation = kind in OPERATIONS and (
+            kind not in COMPUTING
+            or str(source.get("module")).startswith("keras.src.ops")
+            or any(len(call["args"]) > 1 for call in inbound)
+        )
         if kind in CONTAINERS:
             clean = self.container(source)
         elif kind == "InputLayer":
             clean = self._input(config, outermost)
         elif kind == "TFOpLambda":
             clean = self._function(config, inbound)
-        elif kind in OPERATIONS and (is_operation or kind not in COMPUTING):
+        elif is_operation:
             clean = _described(kind, self._plain(config), OPERATIONS[kind])
         elif kind == "RandomCrop" and self._keras_2:  # which crops in prediction too
             arguments = {key: self._plain(config[key]) for key in ("height", "width", "name")}
@@ -166,6 +171,8 @@ class _Translator:
             key = _RENAMED.get(key, key)
             if _IGNORED.fullmatch(key) or (key == "trainable" and not isinstance(value, bool)):
                 continue
+            if key == "quantization_config" and value:
+                raise InputError(f"{self._path} is quantized: save the model before quantize()")
             if key not in _arguments_of(kind):
                 if value in (None, False, 1):  # groups, time_major and others of Keras 2
                     continue
@@ -181,14 +188,17 @@ class _Translator:
         return arguments
 
     def _activation(self, value: Any) -> Any:
+        if value is None:
+            return None
+        name = value
         if isinstance(value, dict):
-            if value["class_name"] in ACTIVATING:
+            if value.get("class_name") in ACTIVATING:
                 return self.layer(value, {})
-            if value["class_name"] == "function":  # one of Keras's or TensorFlow's, by its name
-                value = value["config"]
-        if value is None or (isinstance(value, str) and value.removesuffix("_v2") in ACTIVATIONS):
-            return value and value.removesuffix("_v2")
-        self._refuse(f"has an activation {value!r} that is not Keras's")
+            # Keras and TensorFlow write the name of their own functions like this, too.
+            name = value.get("config") if value.get("class_name") == "function" else "an object"
+        if not isinstance(name, str) or name.removesuffix("_v2") not in ACTIVATIONS:
+            self._refuse(f"has an activation {name!r} that is not Keras's")
+        return name.removesuffix("_v2")
 
     def _wrapped(self, source: Description) -> Description:
         if source["class_name"] in CONTAINERS | WRAPPERS:
@@ -251,9 +261,9 @@ class _Translator:
         found = list(value.values()) if is_dict else value
         if outermost and (len(found) != 1 or (is_dict and key == "output_layers")):
             names = ", ".join(map(str, value if is_dict else (each[0] for each in found)))
-            self._refuse(
-                f"has the {'outputs' if key == 'output_layers' else 'inputs'} {{{names}}}; needed "
-                "is a model from one image to one list of class probabilities"
+            raise InputError(
+                f"{self._path} has {key.removesuffix('_layers')}s named {names}; needed is a model "
+                "from one image to one array of class probabilities"
             )
         ends = [self._ends(key, each, calls, outermost) for each in found]
         if len(ends) == 1 and (outermost or self._keras_2):
@@ -288,7 +298,9 @@ class _Translator:
         if value["class_name"] == "__keras_tensor__" and calls is not None:
             return self._tensor(value["config"]["keras_history"], calls)
         if value["class_name"] in ("__tuple__", "__numpy__", "__tensor__"):
-            return self._plain(value["config"]["value"], calls)
+            plain = self._plain(value["config"]["value"], calls)
+            is_one = isinstance(plain, list) and len(plain) == 1
+            return plain[0] if is_one and value["class_name"] != "__tuple__" else plain
         self._refuse(f"names the object {value['class_name']!r}")
 
     def _refuse(self, reason: str) -> NoReturn:

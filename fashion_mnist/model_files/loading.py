@@ -52,11 +52,12 @@ def load(path: str | Path) -> Loaded:
     description, weights, keras_2 = contents.read(path)
     try:
         clean = descriptions.inert(path, description, keras_2)
-        with keras.saving.custom_object_scope({"hard_sigmoid": _hard_sigmoid} if keras_2 else {}):
-            # Keras keeps notes about the variables that it does not make until the thread ends.
-            with ThreadPoolExecutor(1) as thread:
-                thread.submit(_check_sketch, path, clean, len(weights)).result()
-            model = _build(clean)
+        # Keras keeps notes about the variables that it does not make until the thread ends.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(_check_sketch, path, clean, len(weights)).result()
+        model = _build(clean)
+        if keras_2:
+            _use_hard_sigmoid_of_keras_2(model)
         if path.suffix == ".keras":
             _load_weights(model, hdf5.plain(weights))
         else:
@@ -69,9 +70,17 @@ def load(path: str | Path) -> Loaded:
         raise InputError(f"{path} cannot be rebuilt: {reason}") from None
 
 
-def _hard_sigmoid(x: Any) -> Any:
-    """Keras 2's: it rises by a fifth, Keras 3's by a sixth."""
-    return keras.activations.hard_sigmoid(1.2 * x)
+def _use_hard_sigmoid_of_keras_2(model: keras.Model) -> None:
+    """Have it rise by 1/5 wherever it is used, as in Keras 2, not by 1/6; others did not change."""
+    keras_3 = keras.activations.hard_sigmoid
+
+    def hard_sigmoid(x: Any) -> Any:
+        return keras_3(6 / 5 * x)
+
+    for layer in model._flatten_layers():
+        for name in ("activation", "recurrent_activation"):
+            if vars(layer).get(name) is keras_3:
+                setattr(layer, name, hard_sigmoid)
 
 
 def _is_ours(description: dict[str, Any]) -> bool:
@@ -90,6 +99,9 @@ def _load_legacy_weights(model: keras.Model, weights: bytes) -> None:
     with h5py.File(io.BytesIO(weights)) as file:
         group = file.get("model_weights", file)
         legacy_h5_format.load_weights_from_hdf5_group(group, model)
+    for layer in model._flatten_layers():  # Keras forgets those in nested networks
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
 
 
 def _load_weights(model: keras.Model, weights: bytes) -> None:
