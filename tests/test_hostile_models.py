@@ -133,12 +133,28 @@ def wrapped_network(layers: Layers, _: Path) -> None:
 
 
 def attention(layers: Layers, _: Path) -> None:
-    """Between each pair of 100,000 places."""
-    places = [
-        described("UpSampling2D", size=12, name="u"),
-        described("Attention", name="a"),
+    """Between each pair of 100,000 places, in a network that gives back one image."""
+
+    def call(kind: str, *inputs: str, **config: object) -> dict:
+        tensors = [
+            {"class_name": "__keras_tensor__", "config": {"keras_history": [each, 0, 0]}}
+            for each in inputs
+        ]
+        node = {"args": [tensors if len(tensors) > 1 else tensors[0]], "kwargs": {}}
+        return described(kind, **config) | {"name": config["name"], "inbound_nodes": [node]}
+
+    image = described("InputLayer", batch_shape=[None, 28, 28, 1], name="i")
+    inner = [
+        image | {"name": "i", "inbound_nodes": []},
+        call("UpSampling2D", "i", size=12, name="u"),
+        call("Reshape", "u", target_shape=[112_896, 1], name="r"),
+        call("Attention", "r", "r", name="a"),
+        call("GlobalMaxPooling1D", "a", name="g"),
+        call("Reshape", "g", target_shape=[1, 1, 1], name="s"),
+        call("UpSampling2D", "s", size=28, name="z"),
     ]
-    layers[1:1] = places
+    ends = {"input_layers": ["i", 0, 0], "output_layers": ["z", 0, 0]}
+    layers.insert(1, described("Functional", "keras", layers=inner, **ends))
 
 
 def instead(make: Callable[[h5py.Group, str, Path], object]) -> Callable:

@@ -1,4 +1,4 @@
-"""What no source of the project does, where no rule of ruff's forbids it."""
+"""What no source of the project does, beyond what ruff's rules forbid."""
 
 import ast
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-# But the original's own way, which reads what it has just written.
+# Except the original, in its own way: it reads the file that it has just written.
 ORIGINAL = ROOT / "benchmarks/original.py"
 SOURCES = sorted(
     path
@@ -19,10 +19,11 @@ SOURCES = sorted(
 RUNNING = {"pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "jsonpickle"}
 # Keras's own ways to read a model, and to fetch and unpack what a file names.
 CALLS = {"load_model", "model_from_json", "get_file", "enable_unsafe_deserialization"}
+OURS = "loading.load_model"  # which reads a model as data
 
 
 def offences(source: str) -> Iterator[str]:
-    """What runs code that a file holds, or might."""
+    """Whatever runs code from a file, or may."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [getattr(node, "module", None) or "", *(alias.name for alias in node.names)]
@@ -36,7 +37,8 @@ def offences(source: str) -> Iterator[str]:
                 yield from {called} - {"yaml.safe_load", "yaml.SafeLoader"}
             if arguments.get("shell", "False") != "False":
                 yield "shell=True"
-            yield from CALLS & {called.split(".")[-1]}
+            if called != OURS:
+                yield from CALLS & {called.split(".")[-1]}
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())

@@ -207,8 +207,8 @@ class _Translator:
 
     def _function(self, config: Description, inbound: list[Description]) -> Description:
         """A function of TensorFlow, and its calls, in the terms of Keras 3."""
-        name = config["function"]
-        if name not in TENSORFLOW_FUNCTIONS:
+        name = config.get("function")
+        if not isinstance(name, str) or name not in TENSORFLOW_FUNCTIONS:
             self._refuse(f"calls TensorFlow's {name!r}, which is not known to be safe")
         operation = TENSORFLOW_FUNCTIONS[name]
         arguments = {}
