@@ -1,4 +1,4 @@
-"""From a network as its file has it to one that maps our images to probabilities."""
+"""Adapt a network from a file to images in [0, 1] and to class probabilities."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,8 @@ _KEEP_RANGE = frozenset(
     Reshape Resizing Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D
     ZeroPadding2D""".split()
 )
-# What a network may end in: a number from 0 up for each class by itself, or none of use.
+# Functions that a network may end in: with results from 0 up, which can be divided by their sum,
+# and with results that are neither probabilities nor logits.
 _POSITIVE = frozenset("exponential hard_sigmoid sigmoid softmax sparse_sigmoid sparsemax".split())
 _NEITHER = frozenset(
     """celu elu gelu glu hard_shrink hard_silu hard_tanh leaky_relu log_sigmoid mish p_re_lu relu
@@ -41,7 +42,7 @@ def check_shapes(path: Path, model: keras.Model) -> None:
 
 
 def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Model, list[str]]:
-    """The network from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10), and notes.
+    """A network from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10), and notes.
 
     Args:
         path: the model file, for messages.
@@ -49,7 +50,7 @@ def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Mo
         sees_0_to_1: whether it is known to expect images in [0, 1], whatever its layers.
 
     Returns:
-        The same network if it is one already, and a sentence for each other change but of shape.
+        `model` itself if it is one already; a sentence for each change except of shape.
 
     Raises:
         InputError: its predictions are not finite, or neither probabilities nor logits.

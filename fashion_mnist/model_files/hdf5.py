@@ -1,7 +1,7 @@
-"""HDF5 files of unknown origin: read by a process of their own, which gives back a plain file.
+"""HDF5 files of any origin, read by a separate process that writes a plain copy.
 
-The HDF5 library crashes and hangs over damaged files, and a file may lead it to others. So
-this process lets only what the other has written near the library.
+The HDF5 library crashes or hangs on damaged files, and a file can make it open others. In this
+process the library therefore reads only what the separate process has written.
 """
 
 import contextlib
@@ -22,10 +22,10 @@ REFUSED = 3
 
 
 def plain(data: bytes) -> bytes:
-    """The groups, numbers and texts of an HDF5 file, as a new one.
+    """A new HDF5 file with the groups, numbers and texts of the one in `data`.
 
     Raises:
-        ValueError: it is no HDF5 file, is damaged, or holds anything else.
+        ValueError: it is not an HDF5 file, is damaged, or holds anything else.
     """
     try:
         done = subprocess.run(
@@ -37,20 +37,22 @@ def plain(data: bytes) -> bytes:
             timeout=MOST_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise ValueError("the HDF5 library does not come to an end with it") from None
+        raise ValueError(
+            f"the HDF5 library does not finish reading it in {MOST_SECONDS} s"
+        ) from None
     if done.returncode == REFUSED:
         raise ValueError(done.stderr.decode().strip())
     if done.returncode:
-        raise ValueError("the HDF5 library breaks down over it")
+        raise ValueError("the HDF5 library crashes on it")
     return done.stdout
 
 
 def copied(data: bytes) -> bytes:
-    """What `plain` gives, by this very process.
+    """What `plain` returns, but made in this process.
 
     Raises:
-        ValueError: something in it is not plain.
-        Exception: anything that the HDF5 library raises over damaged bytes.
+        ValueError: it holds something that is not plain.
+        Exception: the bytes are damaged; the HDF5 library decides on the type.
     """
     memory = io.BytesIO()
     with h5py.File(io.BytesIO(data), "r") as source, h5py.File(memory, "w") as target:
@@ -59,7 +61,7 @@ def copied(data: bytes) -> bytes:
 
 
 class _Copy:
-    """Copies each object once, and no more bytes of arrays than the whole file has."""
+    """Copies each object once, and no more bytes of arrays than the file has."""
 
     def __init__(self, size: int) -> None:
         self._left = size
@@ -115,7 +117,7 @@ class _Copy:
 
 
 def main() -> int:
-    """Copy standard input to standard output; the reason not to, on standard error."""
+    """Copy standard input to standard output, or write to standard error why not."""
     data = sys.stdin.buffer.read()
     with contextlib.suppress(ImportError):  # on Windows
         import resource
@@ -124,7 +126,7 @@ def main() -> int:
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
     try:
         clean = copied(data)
-    except Exception as error:  # the library raises anything at all over damaged bytes
+    except Exception as error:  # the library raises anything at all on damaged bytes
         print(ascii(first_sentence(error) or type(error).__name__)[1:-1], file=sys.stderr)
         return REFUSED
     sys.stdout.buffer.write(clean)
