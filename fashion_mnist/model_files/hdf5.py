@@ -37,9 +37,7 @@ def plain(data: bytes) -> bytes:
             timeout=MOST_SECONDS,
         )
     except subprocess.TimeoutExpired:
-        raise ValueError(
-            f"the HDF5 library does not finish reading it in {MOST_SECONDS} s"
-        ) from None
+        raise ValueError(f"the HDF5 library takes over {MOST_SECONDS} s to read it") from None
     if done.returncode == REFUSED:
         raise ValueError(done.stderr.decode().strip())
     if done.returncode:
