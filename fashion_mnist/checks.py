@@ -1,8 +1,10 @@
 """Finds, before anything is trained, what only Keras knows to be wrong with a job."""
 
 import inspect
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from inspect import Parameter
 from typing import Any
 
 import numpy as np
@@ -14,8 +16,14 @@ from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.learning.schema import BLOCKS, Job, Layer
 from fashion_mnist.running.params import suggest
 
-WHOLE = {"ema_overwrite_frequency", "gradient_accumulation_steps"}  # Keras checks these too late
+# What Keras checks too late, or not at all.
+WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumulation_steps"}
+WHOLE |= {"groups", "kernel_size", "pool_size", "strides", "units"}
+NUMBERS = {"clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "max_value"}
+NUMBERS |= {"weight_decay"}  # all of them None by default
 TEXTS = {"activation"}  # without a default, and no number
+FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
+CALLED = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras wraps when a call fails
 
 
 def check(job: Job) -> None:
@@ -28,19 +36,19 @@ def check(job: Job) -> None:
     recipe = job.recipe_key
     _check_layers(job.layers_key, job.layers)
     optimizer, arguments = job.recipe.optimizer
-    _check_arguments(f"{recipe}.optimizer.{optimizer}", keras.optimizers, optimizer, arguments)
+    arguments = arguments | {"learning_rate": float(arguments["learning_rate"])}
+    _create(f"{recipe}.optimizer.{optimizer}", keras.optimizers, optimizer, arguments)
     for i, (kind, arguments) in enumerate(job.recipe.augmentation):
-        _check_arguments(f"{recipe}.augmentation[{i}].{kind}", keras.layers, kind, arguments)
-    with in_words(job):
-        network = loop.build(job)
-        _check_output(job.layers_key, network)
-        _try_step(job, loop.compiled(network, job.recipe, steps=1))
+        _create(f"{recipe}.augmentation[{i}].{kind}", keras.layers, kind, arguments)
+    network = _built(job)
+    _check_output(job.layers_key, network)
+    _try_step(job, network)
+    scale = job.recipe.dropout_scale
     for layer in network.layers:
-        rate = getattr(layer, "rate", 0) * job.recipe.dropout_scale
-        if rate >= 1:
+        if getattr(layer, "rate", 0) * scale >= 1:
             raise InputError(
-                f"{recipe}.dropout_scale: {job.recipe.dropout_scale:g} makes a rate of "
-                f"{layer.rate:g} {rate:g}: it must stay below 1"
+                f"{recipe}.dropout_scale: {scale:g} times a rate of {layer.rate:g} drops out "
+                "everything: the product must be less than 1"
             )
 
 
@@ -55,7 +63,7 @@ def in_words(job: Job) -> Iterator[None]:
         yield
     except networks.LayerError as error:
         place = f"{job.layers_key}{error.place}"
-        said = first_sentence(error.__cause__ or error)
+        said = _said(error.__cause__ or error)
         shape = error.input_shape
         if shape is None:
             raise InputError(f"{place}: {said}") from None
@@ -84,52 +92,96 @@ def _check_layers(place: str, layers: Sequence[Layer]) -> None:
             _check_arguments(at, keras.layers, kind, arguments)
 
 
+def _create(place: str, module: Any, kind: str, arguments: Mapping[str, Any]) -> None:
+    """Raise InputError unless Keras creates the object with these arguments."""
+    _check_arguments(place, module, kind, arguments)
+    try:
+        getattr(module, kind)(**arguments)
+    except Exception as error:
+        raise InputError(f"{place}: {_said(error)}") from None
+
+
 def _check_arguments(place: str, module: Any, kind: str, arguments: Mapping[str, Any]) -> None:
     """Compare arguments with the signature of Keras's class.
 
     Raises:
-        InputError: one is unknown, or of another type than its default.
+        InputError: one is missing, is unknown, or has another type than its default.
     """
     cls = getattr(module, kind)
     known = {
         name: parameter
         for base in reversed(inspect.getmro(cls))
         if base.__module__.startswith("keras") and "__init__" in vars(base)
-        for name, parameter in inspect.signature(vars(base)["__init__"]).parameters.items()
-        if parameter.kind is not parameter.VAR_KEYWORD and name not in ("self", "args")
+        for name, parameter in _parameters(vars(base)["__init__"]).items()
     }
     for name, value in arguments.items():
         if name not in known:
             raise InputError(f"{place} has no argument {name!r}; {suggest(name, known)}")
-        if wanted := _misses(name, known[name].default, value):
+        values = value if isinstance(value, list) and module is keras.layers else [value]
+        if wanted := _misses(name, known[name].default, values):
             raise InputError(f"{place}.{name}: must be {wanted}, not {value!r}")
+    for name, parameter in _parameters(cls.__init__).items():
+        if parameter.default is Parameter.empty and name not in arguments:
+            raise InputError(f"{place}.{name}: is missing")
 
 
-def _misses(name: str, default: Any, value: Any) -> str | None:
-    """What an argument with this default must be, if `value` is something else."""
+def _parameters(function: Any) -> dict[str, Parameter]:
+    """The named parameters of an `__init__`."""
+    return {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name != "self"
+        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+    }
+
+
+def _misses(name: str, default: Any, values: Sequence[Any]) -> str | None:
+    """What an argument with this default must be, if one of `values` is something else."""
+
+    def are(*types: type) -> bool:
+        return all(type(each) in types for each in values)
+
     if isinstance(default, bool):
-        return None if isinstance(value, bool) else "true or false"
-    values = value if isinstance(value, list) else [value]
-    if any(isinstance(each, bool) for each in values):
-        return "a number" if default is not None else "a number or text"
-    if name in WHOLE and not isinstance(value, int):
-        return "a whole number"
-    is_number = isinstance(default, int | float) or default is inspect.Parameter.empty
-    if is_number and name not in TEXTS and any(isinstance(each, str) for each in values):
-        return "a number"
-    return None
+        return None if are(bool) else "true or false"
+    if default is None and are(type(None)):
+        return None
+    if name in WHOLE:
+        return None if are(int) else "a whole number"
+    is_number = isinstance(default, int | float) or default is Parameter.empty
+    if name in NUMBERS or (is_number and name not in TEXTS):
+        return None if are(int, float) else "a number"
+    if name == "mode":
+        return None if values[0] in FLIPS else f"one of {', '.join(FLIPS)}"
+    return "a number or text" if bool in map(type, values) else None
 
 
-def _try_step(job: Job, trainer: keras.Model) -> None:
+def _built(job: Job) -> keras.Model:
+    try:
+        with in_words(job):
+            return loop.build(job)
+    except InputError:
+        raise
+    except Exception as error:  # about the network as a whole
+        raise InputError(f"{job.layers_key}: {_said(error)}") from None
+
+
+def _try_step(job: Job, network: keras.Model) -> None:
     """Raise InputError unless images pass through the network and the optimizer takes a step."""
     try:
+        trainer = loop.compiled(network, job.recipe, steps=1)
         trainer(np.zeros((2, *IMAGE_SHAPE), np.uint8), training=True)
         weights = trainer.trainable_variables
         trainer.optimizer.apply([keras.ops.zeros_like(weight) for weight in weights], weights)
     except Exception as error:
         raise InputError(
-            f"{job.recipe_key} cannot train {job.layers_key}: {first_sentence(error)}"
+            f"{job.recipe_key} cannot train {job.layers_key}: {_said(error)}"
         ) from None
+
+
+def _said(error: BaseException) -> str:
+    """The first sentence of an error of Keras's."""
+    called = CALLED.search(str(error))
+    return first_sentence(ValueError(called[1])) if called else first_sentence(error)
 
 
 def _check_output(place: str, network: keras.Model) -> None:

@@ -1,5 +1,6 @@
 """Reads `params.yaml` as DVC reads it, and words its mistakes in one sentence each."""
 
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -208,6 +209,8 @@ def _check_argument(place: str, key: str, value: Any) -> None:
     if isinstance(value, list):
         for each in value:
             _check_argument(place, key, each)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise InputError(f"{place}: must be a finite number, not {value}")
     if not isinstance(value, str):
         return
     if _is_number(value):

@@ -1,0 +1,201 @@
+"""Mistakes in a job are found before anything is trained, each told in one sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from fashion_mnist import checks, jobs
+from fashion_mnist.errors import InputError
+from fashion_mnist.learning import dataset
+from fashion_mnist.learning.batches import Examples
+from tests.conftest import tiny_set
+from tests.jobs import ADAM, CLASSIFIER, SMALL, job
+
+
+def sentence(text: str, how: str = ADAM, **changes: object) -> str:
+    """The message about a job with these layers and this recipe."""
+    with pytest.raises(InputError) as error:
+        checks.check(job(text, how, **changes))
+    message = str(error.value)
+    assert message.isprintable()
+    return message
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ('Rescaling: {scale: "0.1"}', ".scale: must be a number, not the text '0.1': remove the"),
+        ("Rescaling: {scale: {a: 1}}", ".scale: must be a number, not {'a': 1}"),
+        ("Rescaling: {scale: .inf}", ".scale: must be a finite number, not inf"),
+        (
+            'Dropout: {rate: "0.1"}',
+            ".rate: must be a number, not the text '0.1': remove the quotes",
+        ),
+        ("Dropout: {rate: low}", ".rate: must be a number, not 'low'"),
+        ("Dropout: {rate: 2}", ": Invalid value received for argument `rate`, expected a float"),
+        ("Dropout", ".rate: is missing"),
+        ("Conv2D: {kernel_size: 3}", ".filters: is missing"),
+        ("Conv2D: {filters: yes, kernel_size: 3}", ".filters: must be a whole number, not 'yes'"),
+        ("Conv2D: {filters: true, kernel_size: 3}", ".filters: must be a whole number, not True"),
+        ("Conv2D: {filters: 4.0, kernel_size: 3}", ".filters: must be a whole number, not 4.0"),
+        ("Conv2D: {filters: 4, kernel_size: (3,3)}", ": write a pair as [3, 3], not as (3, 3)"),
+        ("Conv2D: {filters: 4, kernel_size: (3, 3)}", ": write a pair as [3, 3], not as (3, 3)"),
+        ("Conv2D: {filters: 4, kernel_size: [3, 0.5]}", ".kernel_size: must be a whole number"),
+        ("Conv2D: {filters: 4, kernel_size: 3, use_bias: no}", ".use_bias: must be true or false"),
+        (
+            "Conv2D: {filters: 4, kernel_size: 3, activation: ReLU}",
+            ".activation: no activation is named 'ReLU'; did you mean relu?",
+        ),
+        (
+            "Dense: {units: 10, activation: softmax_v2}",
+            ".activation: no activation is named 'softmax_v2'; did you mean softmax?",
+        ),
+        (
+            "Conv2D: {filter: 3, kernel_size: 3}",
+            " has no argument 'filter'; did you mean filters?",
+        ),
+        (
+            "Conv2D: {filters: 3, kernel_size: 30}",
+            " cannot take an input (28, 28, 1): Computed output size would be zero or negative",
+        ),
+        (
+            "Reshape: {target_shape: [27, 27]}",
+            " cannot take an input (28, 28, 1): The total size of the tensor must be unchanged",
+        ),
+        (
+            "Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
+            ": layers give (14, 14, 1) and shortcut (7, 7, 1); only equal shapes can be added",
+        ),
+    ],
+)
+def test_a_mistake_in_a_layer_is_named_by_its_place(layer: str, message: str):
+    said = sentence(f"- {layer}\n{CLASSIFIER}")
+    assert said.startswith(f"architectures.x[0].{layer.partition(':')[0]}{message}")
+
+
+def test_a_mistake_within_blocks_is_named_by_its_place():
+    block = "Repeat: {times: 2, layers: [Residual: {layers: [Dropout: {rate: 2}]}]}"
+    where = "architectures.x[0].Repeat.layers[0].Residual.layers[0].Dropout: Invalid value"
+    assert sentence(f"- {block}\n{CLASSIFIER}").startswith(where)
+
+
+PROBABILITIES = (
+    "the last layer must give probabilities: end with Dense: {units: 10, activation: softmax}"
+)
+TEN = "the last layer must give 10 class probabilities an image, not an output"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- Flatten\n- Dense: {units: 9, activation: softmax}", f"{TEN} (9,)"),
+        ("- Dense: {units: 10, activation: softmax}", f"{TEN} (28, 28, 10)"),
+        ("- Flatten\n- Dense: {units: 10}", PROBABILITIES),
+        ("- Flatten\n- Dense: {units: 10, activation: sigmoid}", PROBABILITIES),
+        (
+            "- ReLU: {name: a}\n- ReLU: {name: a}\n" + CLASSIFIER,
+            'The name "a" is used 2 times in the model',
+        ),
+    ],
+)
+def test_a_network_that_gives_no_ten_probabilities_is_refused(text: str, message: str):
+    assert sentence(text) == f"architectures.x: {message}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ('weight_decay: "5e-4"', ".weight_decay: must be a number, not the text '5e-4': remove"),
+        ("weight_decay: much", ".weight_decay: must be a number, not 'much'"),
+        ('clipnorm: "1"', ".clipnorm: must be a number, not the text '1': remove the quotes"),
+        ("clipnorm: one", ".clipnorm: must be a number, not 'one'"),
+        ("clipnorm: 1, clipvalue: 1", ": Only one of `clipnorm`, `clipvalue` and"),
+        ('beta_2: "0.98"', ".beta_2: must be a number, not the text '0.98': remove the quotes"),
+        ("beta_2: [0.9]", ".beta_2: must be a number, not [0.9]"),
+        ("beta_2: null", ".beta_2: must be a number, not None"),
+        ("use_ema: 1", ".use_ema: must be true or false, not 1"),
+        ("momentum: 0.9", " has no argument 'momentum'; did you mean ema_momentum?"),
+        (
+            "gradient_accumulation_steps: 2.0",
+            ".gradient_accumulation_steps: must be a whole number, not 2.0",
+        ),
+        (
+            "gradient_accumulation_steps: 1",
+            ": `gradient_accumulation_steps` must be an integer >= 2",
+        ),
+    ],
+)
+def test_a_mistake_in_an_optimizer_is_named_by_its_place(arguments: str, message: str):
+    said = sentence(SMALL, f"optimizer: {{AdamW: {{learning_rate: 0.001, {arguments}}}}}")
+    assert said.startswith(f"recipes.r.optimizer.AdamW{message}")
+
+
+@pytest.mark.parametrize(
+    ("layer", "message"),
+    [
+        ("RandomFlip: {mod: vertical}", " has no argument 'mod'; did you mean mode?"),
+        ("RandomFlip: {mode: sideways}", ".mode: must be one of horizontal, vertical, "),
+        ('RandomErasing: {factor: "0.5"}', ".factor: must be a number, not the text '0.5'"),
+        ("RandomErasing: {factor: 3}", ": The `factor` argument should be a number"),
+        ("RandomRotation", ".factor: is missing"),
+        ("RandomRotation: {factor: true}", ".factor: must be a number, not True"),
+        ("RandomZoom: {height_factor: 0.1, fill_mode: x}", ": Unknown `fill_mode` x, expected"),
+    ],
+)
+def test_a_mistake_in_augmentation_is_named_by_its_place(layer: str, message: str):
+    said = sentence(SMALL, f"{ADAM}\naugmentation: [{layer}]")
+    assert said.startswith(f"recipes.r.augmentation[0].{layer.partition(':')[0]}{message}")
+
+
+def test_a_recipe_may_not_drop_out_everything():
+    assert sentence(SMALL, dropout_scale=10) == (
+        "recipes.r.dropout_scale: 10 times a rate of 0.1 drops out everything: "
+        "the product must be less than 1"
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("- Flatten\n- Dense: {units: 10}\n- Softmax", ADAM),
+        (
+            "- Conv2D: {filters: 4, kernel_size: [3, 5], strides: [1, 2], kernel_regularizer: l2}\n"
+            f"- PReLU: {{shared_axes: [1, 2]}}\n- LeakyReLU: {{negative_slope: 0}}\n{CLASSIFIER}",
+            "optimizer: {Muon: {learning_rate: 1, weight_decay: 0, clipnorm: 1}}",
+        ),
+        (
+            f"- Rescaling: {{scale: 2, offset: -1, dtype: float32}}\n{SMALL}",
+            "optimizer: {SGD: {learning_rate: 0.1, use_ema: true, ema_overwrite_frequency: 2}}\n"
+            "augmentation: [RandomFlip, RandomErasing: {factor: [0.5, 0.5], fill_value: 0}]",
+        ),
+    ],
+)
+def test_a_good_job_is_left_alone(text: str, how: str):
+    checks.check(job(text, how))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "epoch"),
+    [
+        ("Adam: {learning_rate: 0.01, epsilon: 0}", 1),
+        ("SGD: {learning_rate: 0.01, weight_decay: -1.0e+9}", 2),
+    ],
+)
+def test_a_training_that_diverges_ends_at_that_epoch_and_writes_no_model(
+    optimizer: str, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    images, labels = tiny_set(64, seed=1)
+    images[:, :14] = 0  # some weights have no gradient
+    dataset.write("train.npz", images, labels)
+    diverging = job(SMALL, f"optimizer: {{{optimizer}}}", epochs=4)
+    checks.check(diverging)
+    with pytest.raises(InputError) as error:
+        jobs.run("model-1", diverging, Path("train.npz"), Examples(images, labels))
+    name = optimizer.partition(":")[0]
+    assert str(error.value) == (
+        f"the loss is not a finite number after epoch {epoch}: lower recipes.r.optimizer."
+        f"{name}.learning_rate (0.01), or raise its epsilon if it has one"
+    )
+    written = {path.parent.as_posix() for path in Path().rglob("*") if path.is_file()}
+    assert written <= {".", "models/checkpoints"}

@@ -1,0 +1,186 @@
+"""From a list of layers to a Keras network."""
+
+import numpy as np
+import pytest
+
+from fashion_mnist.layers import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
+from fashion_mnist.learning import networks
+from fashion_mnist.learning.backend import keras
+from fashion_mnist.running import params
+from tests.conftest import ROOT
+from tests.jobs import CLASSIFIER, layers
+
+KNOWN = {
+    keras.layers: LAYERS | AUGMENTATIONS,
+    keras.optimizers: OPTIMIZERS,
+    keras.activations: ACTIVATIONS,
+}
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module, names in KNOWN.items() for name in sorted(names)],
+    ids=lambda part: getattr(part, "__name__", part),
+)
+def test_every_name_that_params_may_use_is_one_of_keras(module: object, name: str):
+    assert hasattr(module, name)
+
+
+def test_the_improved_network_has_the_originals_parameters():
+    published = params.load(ROOT / "params.yaml").architectures
+    assert networks.build(published["improved"]).count_params() == 225_034
+
+
+def test_a_network_gives_probabilities_of_ten_classes():
+    network = networks.build(layers(CLASSIFIER))
+    given = network(np.zeros((2, 28, 28, 1), np.float32)).numpy()
+    np.testing.assert_allclose(given.sum(axis=1), 1, rtol=1e-6)
+
+
+def test_the_names_of_layers_do_not_depend_on_what_was_built_before():
+    one, two = (networks.build(layers(CLASSIFIER)) for _ in range(2))
+    assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
+
+
+def test_a_residual_adds_its_input():
+    network = networks.build(
+        layers(f"- Residual: {{layers: [Rescaling: {{scale: 2.0}}]}}\n{CLASSIFIER}")
+    )
+    images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
+    inner = keras.Model(network.input, network.get_layer("add_1").output)
+    np.testing.assert_allclose(inner.predict(images, verbose=0), 3 * images, rtol=1e-6)
+
+
+def test_repeated_layers_have_weights_of_their_own():
+    network = networks.build(
+        layers(
+            "- Repeat: {times: 3, layers: [Conv2D: {filters: 4, kernel_size: 3}]}\n" + CLASSIFIER
+        )
+    )
+    convolutions = [layer for layer in network.layers if layer.name.startswith("conv2d")]
+    assert [layer.name for layer in convolutions] == ["conv2d_1", "conv2d_2", "conv2d_3"]
+    assert [layer.count_params() for layer in convolutions] == [40, 148, 148]
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "shapes"),
+    [
+        ("- Dropout: {rate: 2}", "[0].Dropout", None),
+        ("- Conv2D: {filters: 3, kernel_size: 30}", "[0].Conv2D", [(28, 28, 1)]),
+        ("- Flatten\n- MaxPooling2D", "[1].MaxPooling2D", [(784,)]),
+        (
+            "- Repeat: {times: 2, layers: [Residual: {layers: [Dropout: {rate: 2}]}]}",
+            "[0].Repeat.layers[0].Residual.layers[0].Dropout",
+            None,
+        ),
+        (
+            "- Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
+            "[0].Residual",
+            [(14, 14, 1), (7, 7, 1)],
+        ),
+    ],
+)
+def test_a_layer_that_keras_refuses_is_named_by_its_place(
+    text: str, place: str, shapes: list | None
+):
+    with pytest.raises(networks.LayerError) as error:
+        networks.build(layers(text))
+    assert (error.value.place, error.value.input_shape) == (place, shapes)
+
+
+RESNET_STEM = """
+- Conv2D: {filters: 16, kernel_size: 3, padding: same, use_bias: false}
+- BatchNormalization
+- ReLU
+"""
+WIDE_STEM = "- Conv2D: {filters: 16, kernel_size: 3, padding: same, use_bias: false}\n"
+POOLED = "- GlobalAveragePooling2D\n- Dense: {units: 10, activation: softmax}\n"
+
+
+def resnet(depth: int) -> str:
+    """The ResNet of that depth for small images, with projections where the shape changes."""
+    blocks = (depth - 2) // 6
+    groups = "".join(
+        f"- ResidualBlock: {{filters: {filters}, strides: {strides}}}\n"
+        f"- Repeat: {{times: {blocks - 1}, layers: [ResidualBlock: {{filters: {filters}}}]}}\n"
+        for filters, strides in ((16, 1), (32, 2), (64, 2))
+    )
+    return RESNET_STEM + groups + POOLED
+
+
+def wide_resnet(depth: int, width: int) -> str:
+    """WRN-depth-width."""
+    blocks = (depth - 4) // 6
+    groups = "".join(
+        f"- ResidualBlock: {{filters: {filters}, strides: {strides}, preactivation: true}}\n"
+        f"- Repeat: {{times: {blocks - 1}, layers: [ResidualBlock: "
+        f"{{filters: {filters}, preactivation: true}}]}}\n"
+        for filters, strides in ((16 * width, 1), (32 * width, 2), (64 * width, 2))
+    )
+    return WIDE_STEM + groups + "- BatchNormalization\n- ReLU\n" + POOLED
+
+
+GRAYSCALE = 2 * 3 * 3 * 16  # weights fewer in the first convolution than for images in colour
+
+
+def trained_parameters(network: keras.Model) -> int:
+    return sum(int(np.prod(weight.shape)) for weight in network.trainable_weights)
+
+
+def test_a_resnet_of_blocks_has_the_published_parameters():
+    # He et al. 2015, arXiv:1512.03385, table 6: 0.27 million for images in colour, and without
+    # weights in the shortcuts.
+    counted = trained_parameters(networks.build(layers(resnet(20))))
+    projections = 16 * 32 + 32 * 64 + 2 * (32 + 64)
+    assert round((counted + GRAYSCALE - projections) / 1e6, 2) == 0.27
+
+
+@pytest.mark.parametrize(
+    ("depth", "width", "millions"),  # Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 5
+    [(40, 4, 8.9), (16, 8, 11.0)],
+)
+def test_a_wide_resnet_of_blocks_has_the_published_parameters(
+    depth: int, width: int, millions: float
+):
+    counted = trained_parameters(networks.build(layers(wide_resnet(depth, width))))
+    assert abs((counted + GRAYSCALE) / 1e6 - millions) < 0.05
+
+
+CONVOLUTION = (
+    "Conv2D: {{filters: {}, kernel_size: {}, strides: {}, padding: same, use_bias: false}}"
+)
+
+
+def spelled_out(filters: int, strides: int, preactivation: bool, projects: bool) -> str:
+    """What a ResidualBlock stands for, as a list of plain layers."""
+    first, second, projection = (
+        CONVOLUTION.format(filters, size, step)
+        for size, step in ((3, strides), (3, 1), (1, strides))
+    )
+    normalize, rectify = "BatchNormalization", "ReLU"
+    if not preactivation:
+        shortcut = f"[{projection}, {normalize}]" if projects else "[]"
+        branch = f"[{first}, {normalize}, {rectify}, {second}, {normalize}]"
+        return f"- Residual: {{layers: {branch}, shortcut: {shortcut}}}\n- {rectify}\n"
+    if projects:  # both branches start from the same activation
+        branch = f"[{first}, {normalize}, {rectify}, {second}]"
+        residual = f"- Residual: {{layers: {branch}, shortcut: [{projection}]}}\n"
+        return f"- {normalize}\n- {rectify}\n{residual}"
+    branch = f"[{normalize}, {rectify}, {first}, {normalize}, {rectify}, {second}]"
+    return f"- Residual: {{layers: {branch}}}\n"
+
+
+@pytest.mark.parametrize("preactivation", [False, True])
+@pytest.mark.parametrize(("filters", "strides"), [(16, 1), (16, 2), (8, 1)])
+def test_a_block_is_the_same_network_as_its_layers_spelled_out(
+    filters: int, strides: int, preactivation: bool
+):
+    block = (
+        f"- ResidualBlock: {{filters: {filters}, strides: {strides}, "
+        f"preactivation: {str(preactivation).lower()}}}\n"
+    )
+    plain = spelled_out(filters, strides, preactivation, projects=(filters, strides) != (16, 1))
+    built, expected = (
+        networks.build(layers(RESNET_STEM + each + POOLED)).to_json() for each in (block, plain)
+    )
+    assert built == expected
