@@ -1,0 +1,133 @@
+"""Scores held against values worked out by hand, and against scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, log_loss
+
+from fashion_mnist.learning import networks
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.learning.prediction import loss_and_accuracy
+from fashion_mnist.running import params
+from fashion_mnist.scoring import scores
+from fashion_mnist.scoring.significance import paired_permutation
+from fashion_mnist.scoring.size import multiply_adds
+from tests.conftest import ROOT
+from tests.jobs import CLASSIFIER, layers
+
+RANDOM = np.random.default_rng(3)
+LABELS = RANDOM.integers(0, 10, 500)
+PROBABILITIES = RANDOM.dirichlet(np.ones(10), 500)
+
+
+def test_loss_and_accuracy_are_scikit_learns():
+    loss, accuracy = loss_and_accuracy(PROBABILITIES, LABELS)
+    expected = log_loss(LABELS, PROBABILITIES, labels=range(10))
+    assert loss == pytest.approx(expected, rel=1e-4)
+    assert accuracy == accuracy_score(LABELS, PROBABILITIES.argmax(axis=1))
+
+
+def test_a_sure_mistake_costs_a_finite_loss():
+    loss, accuracy = loss_and_accuracy(np.eye(10)[[0]], np.array([1]))
+    assert (loss, accuracy) == (pytest.approx(16.118, abs=1e-3), 0)
+
+
+def test_the_interval_is_wilsons():
+    # Agresti & Coull 1998: for 9 of 10 the Wilson interval is 0.596 to 0.982.
+    low, high = scores.accuracy_interval(9, 10)
+    assert (low, high) == (pytest.approx(0.5958, abs=1e-4), pytest.approx(0.9821, abs=1e-4))
+
+
+def test_calibration_error_is_zero_when_confidence_is_accuracy():
+    probabilities = np.full((10, 10), 0.2 / 9)
+    probabilities[:, 0] = 0.8
+    labels = np.array([0] * 8 + [1] * 2)
+    assert scores.expected_calibration_error(probabilities, labels) == pytest.approx(0)
+
+
+def test_calibration_error_is_the_gap_when_always_sure_and_half_right():
+    labels = np.array([0, 1])
+    assert scores.expected_calibration_error(np.eye(10)[[0, 0]], labels) == pytest.approx(0.5)
+
+
+def test_the_interval_contains_the_accuracy():
+    found = scores.scores(PROBABILITIES, LABELS)
+    assert found["accuracy_low"] < found["accuracy"] < found["accuracy_high"]
+    assert found.keys() == {*scores.in_short(PROBABILITIES, LABELS), "calibration_error"}
+
+
+def test_each_class_has_its_precision_recall_and_f1():
+    labels = np.array([0, 0, 0, 1])
+    rows = scores.by_class(np.array([0, 0, 1, 1]), labels)
+    assert tuple(row["class"] for row in rows) == CLASS_NAMES
+    first, second, third = (tuple(row.values())[1:] for row in rows[:3])
+    assert first == pytest.approx((1, 2 / 3, 0.8))
+    assert second == pytest.approx((1 / 2, 1, 2 / 3))
+    assert third == (0, 0, 0)  # neither predicted nor there
+
+
+def test_mistakes_come_surest_first_and_are_all_wrong():
+    worst = scores.most_confident_mistakes(PROBABILITIES, LABELS, 20)
+    confidence = PROBABILITIES.max(axis=1)[worst]
+    assert (np.diff(confidence) <= 0).all()
+    assert (PROBABILITIES.argmax(axis=1)[worst] != LABELS[worst]).all()
+
+
+def test_networks_that_are_right_about_the_same_images_do_not_differ():
+    right = np.array([0.0, 1.0, 0.5])
+    assert paired_permutation(right, right) == 1
+
+
+@pytest.mark.parametrize(
+    ("only_a", "only_b", "p"),  # all 2 ** n exchanges: how many are at least as far from even
+    [(0, 5, 2 / 2**5), (2, 10, 2 * (1 + 12 + 66) / 2**12), (3, 3, 1)],
+)
+def test_of_few_images_every_exchange_is_counted(only_a: int, only_b: int, p: float):
+    a = np.array([1.0] * only_a + [0.0] * only_b + [1.0] * 100)
+    b = np.array([0.0] * only_a + [1.0] * only_b + [1.0] * 100)
+    assert paired_permutation(a, b) == pytest.approx(p)
+    assert paired_permutation(b, a) == pytest.approx(p)
+
+
+def test_of_many_images_the_p_value_is_near_mcnemars_and_the_same_each_time():
+    a = np.array([1.0] * 40 + [0.0] * 60)
+    first, again = (paired_permutation(a, 1 - a) for _ in range(2))
+    assert first == again == pytest.approx(0.0569, abs=0.01)  # exact: 2 * P(binomial <= 40)
+
+
+def counted(text: str) -> int:
+    return multiply_adds(networks.build(layers(f"{text}\n{CLASSIFIER}")))
+
+
+def test_multiply_adds_of_the_improved_network_are_those_counted_by_hand():
+    published = params.load(ROOT / "params.yaml").architectures["improved"]
+    first = 26 * 26 * 32 * (3 * 3 * 1)
+    second = 11 * 11 * 64 * (3 * 3 * 32)
+    dense = 5 * 5 * 64 * 128 + 128 * 10
+    assert multiply_adds(networks.build(published)) == first + second + dense
+
+
+PIXELS = 28 * 28
+DENSE = PIXELS * 10  # after one channel
+CONVOLUTION = "Conv2D: {filters: 4, kernel_size: 3, padding: same}"
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        (f"- {CONVOLUTION}", PIXELS * 9 * 4 + 4 * DENSE),
+        ("- SeparableConv2D: {filters: 5, kernel_size: 1}", PIXELS * (1 + 5) + 5 * DENSE),
+        ("- PReLU", DENSE),
+        ("- PReLU: {shared_axes: [1, 2]}\n- BatchNormalization", DENSE),
+        (
+            f"- Repeat: {{times: 3, layers: [{CONVOLUTION}]}}",
+            PIXELS * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 4 * DENSE,
+        ),
+        (
+            f"- Residual: {{layers: [{CONVOLUTION}], "
+            "shortcut: [Conv2D: {filters: 4, kernel_size: 1}]}",
+            PIXELS * (9 * 4 + 4) + 4 * DENSE,
+        ),
+    ],
+)
+def test_multiply_adds_are_those_of_convolutions_and_dense_layers_only(text: str, count: int):
+    assert counted(text) == count
