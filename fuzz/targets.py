@@ -1,6 +1,6 @@
 """What is fuzzed: each reader of a file that may come from anywhere.
 
-A reader may refuse a file with InputError; whatever else it raises is a find.
+A reader may refuse a file with InputError; any other exception is a find.
 """
 
 import contextlib
@@ -19,7 +19,6 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.learning import dataset
 from fashion_mnist.model_files import hdf5
-from fashion_mnist.running import params
 from fashion_mnist.storage import records
 
 CORPUS = Path(__file__).parent / "corpus"
@@ -35,20 +34,20 @@ class Target(NamedTuple):
 
 
 def picture(path: Path) -> object:
-    """A picture to ask a model about."""
+    """A picture to classify."""
     with path.open("rb") as file:
         return pictures.read(file)
 
 
 def model(path: Path) -> object:
     """A whole model file."""
-    from fashion_mnist import models  # which takes seconds
+    from fashion_mnist.model_files import loading  # Keras takes seconds to load
 
-    return models.load_model(path)
+    return loading.load_model(path)
 
 
 def description(path: Path) -> object:
-    """A model whose description the file is, beside weights that are no weights."""
+    """A model file with this description, and bytes that are not weights."""
     with zipfile.ZipFile(path.with_name("model.keras"), "w") as archive:
         archive.write(path, "config.json")
         archive.writestr("model.weights.h5", bytes(100_000))
@@ -56,10 +55,10 @@ def description(path: Path) -> object:
 
 
 def plain_hdf5(path: Path) -> None:
-    """What `hdf5.plain` does, by a fork and not a new process: a hundred times as often.
+    """What `hdf5.plain` does, in a fork instead of a new process, which is a hundred times faster.
 
-    Crashes and hangs of the HDF5 library stay in the fork, and what comes out of it must be fit
-    for this process.
+    Crashes and hangs of the HDF5 library stay in the fork; this process must be able to read
+    what comes out of it.
     """
     copy = path.with_name("copy")
     child = os.fork()
@@ -86,11 +85,10 @@ def plain_hdf5(path: Path) -> None:
         file.visititems(lambda _, found: found[()] if isinstance(found, h5py.Dataset) else None)
 
 
-# In this order a fork never has TensorFlow's threads to do without.
+# hdf5 comes first, because a fork does not inherit TensorFlow's threads.
 TARGETS = {
     "hdf5": Target("weights.h5", plain_hdf5, 16_384),
     "idx": Target("images", lambda path: idx.read(path, dimensions=3)),
-    "params": Target("params.yaml", params.load),
     "npz": Target("train.npz", dataset.read),
     "csv": Target("history.csv", lambda path: records.read_csv(path, texts=("model", "images"))),
     "json": Target("metrics.json", records.read_json),
@@ -104,7 +102,7 @@ def attempt(target: Target, data: bytes, folder: Path) -> None:
     """Let the target read `data`.
 
     Raises:
-        Exception: anything but InputError that the reader raises.
+        Exception: anything except InputError that the reader raises.
     """
     path = folder / target.file
     path.write_bytes(data)
