@@ -1,4 +1,4 @@
-"""The npz files between the stages, duplicates, and the small files that git compares."""
+"""The npz files between the stages, and the count of duplicates."""
 
 import io
 import tracemalloc
@@ -29,15 +29,6 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path):
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
-def test_load_gives_what_a_model_takes(tmp_path: Path):
-    dataset.write(tmp_path / "a.npz", IMAGES, LABELS)
-    images, targets = dataset.load(tmp_path / "a.npz")
-    assert (images.shape, images.dtype) == ((20, 28, 28, 1), np.float32)
-    assert (targets.shape, targets.dtype) == ((20, 10), np.float32)
-    np.testing.assert_array_equal(images[..., 0], IMAGES.astype(np.float32) / 255)
-    np.testing.assert_array_equal(targets.argmax(axis=1), LABELS)
-
-
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
@@ -56,9 +47,9 @@ def test_anything_else_is_refused(tmp_path: Path, images, labels, message: str):
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04broken", b"text", b"\x93NUMPY"])
-def test_a_damaged_file_says_what_makes_it_anew(tmp_path: Path, content: bytes):
+def test_a_damaged_file_is_told_with_what_makes_it_again(tmp_path: Path, content: bytes):
     (tmp_path / "a.npz").write_bytes(content)
-    with pytest.raises(InputError, match="`dvc repro preprocess` makes it anew"):
+    with pytest.raises(InputError, match="`dvc repro preprocess` makes it again"):
         dataset.read(tmp_path / "a.npz")
 
 

@@ -1,153 +1,234 @@
-"""params.yaml: what is wrong with it is told in one sentence, by the key's path."""
+"""params.yaml: read as DVC reads it, and each mistake told in one sentence by the key's path."""
 
+import copy
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-import yaml
+from dvc.utils.hydra import apply_overrides
+from dvc.utils.serialize import dump_yaml, load_yaml
+from ruamel.yaml import YAML
 
+from comparison import params as comparison
 from fashion_mnist.errors import InputError
 from fashion_mnist.running import params
 from tests.conftest import ROOT
 
+PROJECT = ROOT / "params.yaml"
+VALUES = params.read(PROJECT)
+LAYERS = "architectures.improved"
+RECIPE = "recipes.original"
 
-def broken(tmp_path: Path, path: str, value: object) -> str:
-    """The message about the project's params.yaml with `value` at the dotted `path`."""
-    values = yaml.safe_load((ROOT / "params.yaml").read_text())
-    section = values
-    *parents, last = path.split(".")
+
+def set_in(values: Any, path: str, value: object) -> None:
+    """Set the value at a dotted path of keys and positions."""
+    *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
     for parent in parents:
-        section = section[int(parent) if parent.isdigit() else parent]
-    section[int(last) if last.isdigit() else last] = value
-    file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump(values))
+        values = values[parent]
+    values[last] = value
+
+
+def message_about(file: Path, load: Callable[[Path], object] = params.load) -> str:
+    """What is wrong with a file, without its name."""
     with pytest.raises(InputError) as error:
-        params.load(file)
+        load(file)
     message = str(error.value)
-    assert "\n" not in message
+    assert message.isprintable()
     return message.removeprefix(f"{file}: ")
 
 
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """Where a test may write a params.yaml."""
+    return tmp_path / "params.yaml"
+
+
 def test_the_projects_own_file_is_good():
-    assert params.load(ROOT / "params.yaml").train.splits == [1, 2, 3, 4]
+    assert params.load(PROJECT).train.splits == [1, 2, 3, 4]
+
+
+def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT / "comparison")
+    compared = comparison.load()
+    for name in compared.models:
+        assert compared.job(name).layers == compared.rows[compared.models[name].row].layers
 
 
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("train.epocs", 3, "train.epocs: no such key"),
-        ("recipes.original.epoch", 3, "recipes.original.epoch: no such key; did you mean epochs?"),
-        ("recipes.original.epochs", 0, "recipes.original.epochs: must be greater than or equal"),
-        ("recipes.original.batch_size", "32", "recipes.original.batch_size: must be a valid int"),
+        ("train.epocs", 3, "train.epocs: no such key; known: architecture, recipe, seed, splits, "),
+        ("tran", {}, "tran: no such key; did you mean train?"),
+        (f"{RECIPE}.epoch", 3, f"{RECIPE}.epoch: no such key; did you mean epochs?"),
+        (f"{RECIPE}.epochs", 0, f"{RECIPE}.epochs: must be greater than or equal to 1, not 0"),
+        (f"{RECIPE}.batch_size", "32", f"{RECIPE}.batch_size: must be a valid integer, not '32'"),
         (
-            "recipes.original.optimizer",
+            f"{RECIPE}.optimizer",
             {"Adam": {"learning_rate": "1e-3"}},
-            "recipes.original.optimizer: Adam.learning_rate must be a number above 0",
+            f"{RECIPE}.optimizer.Adam.learning_rate: must be a number, not the text '1e-3': "
+            "remove the quotes",
         ),
         (
-            "recipes.original.optimizer",
+            f"{RECIPE}.optimizer",
+            "Adam",
+            f"{RECIPE}.optimizer.Adam.learning_rate: must be a number above 0, not None",
+        ),
+        (
+            f"{RECIPE}.optimizer",
             {"Adm": {}},
-            "recipes.original.optimizer: no optimizer is named 'Adm'; did you mean Adam?",
+            f"{RECIPE}.optimizer: no optimizer is named 'Adm'; did you mean Adam?",
         ),
-        ("recipes.original.schedule", "onecycle", "recipes.original.schedule: must be 'constant'"),
-        (
-            "recipes.one-cycle.warmup",
-            0.1,
-            "recipes.one-cycle: warmup: goes with schedule: cosine, not with one-cycle",
-        ),
+        (f"{RECIPE}.schedule", "onecycle", f"{RECIPE}.schedule: must be 'constant', 'one-cycle'"),
+        ("recipes.one-cycle.warmup", 0.1, "recipes.one-cycle.warmup: only `schedule: cosine` has"),
+        (f"{RECIPE}.augmentation", ["RandomFlp"], f"{RECIPE}.augmentation[0]: no augmentation is"),
+        ("recipes.a.b", {}, "recipes: the name 'a.b' must consist of letters, digits, - and _"),
+        ("recipes.a[0]", {}, "recipes: the name 'a[0]' must consist of letters, digits, - and _"),
+        ("architectures.a b", [], "architectures: the name 'a b' must consist of letters"),
+        ("architectures.5", ["Flatten"], "architectures: the name 5 must consist of letters"),
         ("train.architecture", "improvd", "train.architecture: no architecture is named 'improvd'"),
-        ("baseline.recipe", "x", "baseline.recipe: no recipe is named 'x'; known are"),
+        ("baseline.recipe", "x", "baseline.recipe: no recipe is named 'x'; known: "),
         (
-            "architectures.improved.0",
+            f"{LAYERS}.0",
             {"Conv2d": {}},
-            "architectures.improved[0]: no layer is named 'Conv2d'; did you mean Conv2D?",
+            f"{LAYERS}[0]: no layer is named 'Conv2d'; did you mean Conv2D?",
         ),
-        ("architectures.improved.0", {"Conv2D": 3}, "architectures.improved[0]: Conv2D must be"),
-        ("architectures.improved.1", {"Lambda": {}}, "architectures.improved[1]: no layer is"),
-        ("architectures.improved", [], "architectures.improved: "),
+        (f"{LAYERS}.0", {"Conv2D": 3}, f"{LAYERS}[0]: Conv2D takes a mapping, Conv2D: {{argument"),
+        (f"{LAYERS}.0", {"ReLU": {}, "ELU": {}}, f"{LAYERS}[0]: write one layer, NAME or NAME: {{"),
+        (f"{LAYERS}.1", {"Lambda": {}}, f"{LAYERS}[1]: no layer is named 'Lambda'"),
+        (LAYERS, [], f"{LAYERS}: must be a list of layers, one or more"),
+        (LAYERS, {"Flatten": {}}, f"{LAYERS}: must be a list of layers, one or more"),
         (
-            "architectures.improved.0",
+            f"{LAYERS}.0",
             {"Repeat": {"times": 2, "layers": [{"Residual": {"layers": ["Relu"]}}]}},
-            "architectures.improved[0]: Repeat.layers[0]: Residual.layers[0]: no layer is named "
-            "'Relu'; did you mean ReLU?",
+            f"{LAYERS}[0].Repeat.layers[0].Residual.layers[0]: no layer is named 'Relu'; "
+            "did you mean ReLU?",
         ),
         (
-            "architectures.improved.0",
+            f"{LAYERS}.0",
             {"Repeat": {"time": 2, "layers": ["ReLU"]}},
-            "architectures.improved[0]: Repeat.time: no such key; did you mean times?",
+            f"{LAYERS}[0].Repeat.time: no such key; did you mean times?",
         ),
+        (f"{LAYERS}.0", {"Repeat": {"times": 2}}, f"{LAYERS}[0].Repeat.layers: is missing"),
         (
-            "architectures.improved.0",
-            {"Repeat": {"times": 99, "layers": [{"Repeat": {"times": 99, "layers": ["ReLU"]}}]}},
-            "architectures.improved: 9,810 layers are more than the 2,000 that may be",
+            f"{LAYERS}.0",
+            {"ResidualBlock": {"filters": 2, "strides": 0}},
+            f"{LAYERS}[0].ResidualBlock.strides: must be greater than or equal to 1, not 0",
         ),
         ("split.strategy", "strat", "split.strategy: must be 'stratified', 'shuffled' or 'nested'"),
         ("split.validation_fraction", 1.5, "split.validation_fraction: must be less than 1"),
-        ("train.splits", [1, 1], "train: splits: each split may be named once"),
-        ("train.threads", 0, "train.threads: must be greater than or equal to 1"),
-        ("train.seed", True, "train.seed: must be a valid integer"),
-        ("fetch.sources", [], "fetch.sources: "),
-        ("preprocess", None, "preprocess: must be a mapping"),
+        ("train.splits", [1, 1], "train.splits: a split is listed twice: list each once"),
+        ("train.splits", [], "train.splits: is empty"),
+        ("train.splits", [0], "train.splits[0]: must be greater than or equal to 1, not 0"),
+        ("train.threads", 0, "train.threads: must be greater than or equal to 1, not 0"),
+        ("train.seed", True, "train.seed: must be a valid integer, not True"),
+        ("fetch.sources", [], "fetch.sources: is empty"),
+        ("preprocess", None, "preprocess: must be a mapping, not None"),
+        ("recipes", [], "recipes: must be a valid dictionary"),
     ],
 )
-def test_a_mistake_is_named_by_its_path(tmp_path: Path, path: str, value: object, message: str):
-    assert broken(tmp_path, path, value).startswith(message)
+def test_a_mistake_is_named_by_its_path(file: Path, path: str, value: object, message: str):
+    values = copy.deepcopy(VALUES)
+    if path.partition(".")[2] in ("a.b", "5"):
+        values[path.partition(".")[0]][5 if path.endswith("5") else "a.b"] = value
+    else:
+        set_in(values, path, value)
+    YAML(typ="safe").dump(values, file)
+    assert message_about(file).startswith(message)
 
 
-@pytest.mark.parametrize("text", ["train: [", "\tx", "a: b: c", "!!python/name:os.system"])
-def test_what_is_not_plain_yaml_is_refused(tmp_path: Path, text: str):
-    file = tmp_path / "params.yaml"
-    file.write_text(text)
-    with pytest.raises(InputError, match="is not YAML"):
-        params.load(file)
+def with_recipe(text: str) -> str:
+    """The project's file with another recipe, written in YAML."""
+    return PROJECT.read_text().replace("recipes:\n", f"recipes:\n  mine: {text}\n", 1)
 
 
-def test_a_missing_file_says_where_to_run(tmp_path: Path):
-    with pytest.raises(InputError, match="run this from the project's folder"):
-        params.load(tmp_path / "params.yaml")
-
-
-def test_a_layer_without_arguments_needs_no_braces():
-    layers = params.load(ROOT / "params.yaml").architectures["improved"]
-    assert layers[6] == ("Flatten", {})
-
-
-BOMB = "a: &a [x]\n" + "".join(
-    f"{new}: &{new} [{', '.join([f'*{old}'] * 9)}]\n"
-    for old, new in zip("abcdefghi", "bcdefghij", strict=True)
+@pytest.mark.parametrize(
+    ("text", "rate"),
+    [("5e-05", 5e-5), ("1e-3", 1e-3), ("0101", 101), (".5", 0.5), ("1_0", None), ("1:30", None)],
 )
-MERGED = BOMB.replace("[", "{<<: [").replace("]", "]}").replace("{<<: [x]}", "{x: 1}")
+def test_a_number_is_read_as_dvc_reads_it(file: Path, text: str, rate: float | None):
+    recipe = f"{{optimizer: {{Adam: {{learning_rate: {text}}}}}, batch_size: 032, epochs: 1}}"
+    file.write_text(with_recipe(recipe))
+    of_dvc = load_yaml(str(file))["recipes"]["mine"]["optimizer"]["Adam"]["learning_rate"]
+    assert params.read(file)["recipes"]["mine"]["optimizer"]["Adam"]["learning_rate"] == of_dvc
+    if isinstance(of_dvc, str):  # no number in YAML 1.2
+        assert message_about(file).startswith("recipes.mine.optimizer.Adam.learning_rate: must be")
+    else:
+        assert rate in (of_dvc, None)
+        mine = params.load(file).recipes["mine"]
+        assert mine.batch_size == 32
+        assert mine.optimizer == ("Adam", {"learning_rate": of_dvc})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (BOMB, r"with what its aliases \(\*\) repeat, it has over 20,000 values"),
-        (MERGED, "it has over 20,000 values"),
-        ("a: &a [*a]", "it has over 20,000 values"),
-        ("[" * 9000, "nested too deeply"),
-        ("# " + "x" * 70_000, "larger than 64 KiB"),
-        ("a: 0x" + "f" * 4000, "a value is longer than 1,000 characters"),
-        ("a: 2001-99-99", "month must be in 1..12"),
-        ("a: !!bool x", "a value is not of its type"),
-        ("a: !!timestamp x", "a value is not of its type"),
-        ("a: !!python/object/apply:os.abort []", "is not YAML: could not determine a constructor"),
-        ('a: "\\ud800"', "surrogates not allowed"),
+        ("train: [", "is not YAML: line "),
+        ("\tx", "is not YAML: line 1: "),
+        ("a: b: c", "is not YAML: line 1: mapping values are not allowed here"),
+        ("a: 1\nb: 2\na: 3", 'is not YAML: line 3: found duplicate key "a"'),
+        ("!!python/name:os.system", "is not YAML: line 1: could not determine a constructor"),
+        ("[" * 9000, "is not YAML: "),
+        ("a: &a [*a]", ""),
+        ("- 1", "must be a mapping, `key: value`"),
+        ("", "must be a mapping, `key: value`"),
         ('"a\\nb": 1', "a b: no such key"),
+        ("a: 2001-99-99", ""),
     ],
 )
-def test_what_would_fill_the_memory_or_raise_anything_else_is_refused(
-    tmp_path: Path, text: str, message: str
-):
-    (tmp_path / "params.yaml").write_text(text)
-    with pytest.raises(InputError, match=message) as error:
-        params.load(tmp_path / "params.yaml")
-    assert "\n" not in str(error.value)
+def test_what_is_no_mapping_in_yaml_is_refused(file: Path, text: str, message: str):
+    file.write_text(text)
+    assert message in message_about(file)
 
 
-def test_an_alias_is_as_good_as_what_it_stands_for(tmp_path: Path):
-    text = (ROOT / "params.yaml").read_text()
+def test_what_is_no_text_is_refused(file: Path):
+    file.write_bytes(b"a: \xff")
+    assert message_about(file) == f"{file} is not UTF-8 text: byte 3 is wrong"
+
+
+def test_a_missing_file_tells_where_to_run(file: Path):
+    assert message_about(file) == f"{file} is missing: run this from the project's folder"
+
+
+def test_a_layer_without_arguments_needs_no_braces():
+    assert params.load(PROJECT).architectures["improved"][6] == ("Flatten", {})
+
+
+def test_an_alias_stands_for_its_anchor(file: Path):
+    text = PROJECT.read_text()
     text = text.replace("  improved:\n", "  again: &network [Flatten]\n  improved:\n")
     text = text.replace("recipes:\n", "  more: *network\n\nrecipes:\n", 1)
-    (tmp_path / "params.yaml").write_text(text)
-    architectures = params.load(tmp_path / "params.yaml").architectures
-    assert architectures["more"] == architectures["again"]
+    file.write_text(text)
+    architectures = params.load(file).architectures
+    assert architectures["more"] == architectures["again"] == [("Flatten", {})]
+
+
+FILES = {
+    "params.yaml": ("train.seed=7", "train.splits=[1]", "recipes.original.epochs=1"),
+    "comparison/params.yaml": ("ensemble=[perceptron]", "models.two-conv-1.seed=7"),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_dvc_and_this_project_read_the_same_values(name: str):
+    assert params.read(ROOT / name) == load_yaml(str(ROOT / name))
+
+
+@pytest.mark.parametrize(("name", "overrides"), FILES.items())
+def test_a_file_that_dvc_exp_run_has_rewritten_holds_the_same_values(
+    file: Path, name: str, overrides: tuple[str, ...]
+):
+    expected = params.read(ROOT / name)
+    file.write_bytes((ROOT / name).read_bytes())
+    for override in overrides:  # each time it is read again as it was written
+        apply_overrides(file, [override])
+        key, _, value = override.partition("=")
+        set_in(expected, key, YAML(typ="safe").load(value))
+        assert params.read(file) == expected
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_that_dvc_has_written_again_holds_the_same_values(file: Path, name: str):
+    expected = params.read(ROOT / name)
+    dump_yaml(str(file), load_yaml(str(ROOT / name)))
+    assert params.read(file) == expected
