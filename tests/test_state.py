@@ -1,4 +1,4 @@
-"""What was saved between two epochs comes back whole, to the run that saved it, or not at all."""
+"""A checkpoint comes back whole, to the run that saved it, or not at all."""
 
 from pathlib import Path
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from fashion_mnist.learning.state import Checkpoint
-from fashion_mnist.running import training_log
+from fashion_mnist.running import provenance
 
 ARRAYS = {"history": np.array([[1.0, 0.5]]), "variable 0": np.arange(6, dtype=np.float32)}
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
-    """Of a checkpoint that the run with the key `ours` has saved."""
+    """A checkpoint that the run with the key `ours` has saved."""
     Checkpoint(tmp_path / "model", b"ours").save(ARRAYS)
     return tmp_path / "model"
 
@@ -30,17 +30,25 @@ def test_another_runs_is_ignored(path: Path):
     assert Checkpoint(path, b"theirs").load() is None
 
 
-@pytest.mark.parametrize("fast_bfloat16", [True, False])
-def test_one_in_other_arithmetic_is_ignored(
-    fast_bfloat16: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_key_is_made_of_parameters_data_and_the_code_that_can_change_a_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.chdir(tmp_path)
-    Path("data.npz").write_bytes(b"images")
-    monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: fast_bfloat16)
-    training_log.checkpoint("model-1", "a task", Path("data.npz")).save(ARRAYS)
-    assert training_log.checkpoint("model-1", "a task", Path("data.npz")).load() is not None
-    monkeypatch.setattr(accelerators, "has_fast_bfloat16", lambda: not fast_bfloat16)
-    assert training_log.checkpoint("model-1", "a task", Path("data.npz")).load() is None
+    data, other = tmp_path / "data.npz", tmp_path / "other.npz"
+    data.write_bytes(b"images")
+    other.write_bytes(b"other images")
+    key = provenance.fingerprint("a job", data)
+    assert provenance.fingerprint("a job", data) == key
+    assert provenance.fingerprint("another job", data) != key
+    assert provenance.fingerprint("a job", other) != key
+    code = provenance._code()
+    for name, matters in (
+        ("fashion_mnist/learning/state.py", True),
+        ("fashion_mnist/running/provenance.py", False),  # silent
+        ("comparison/page.py", False),  # not loaded
+    ):
+        edited = code | {name: "edited"}
+        monkeypatch.setattr(provenance, "_code", lambda edited=edited: edited)
+        assert (provenance.fingerprint("a job", data) != key) == matters, name
 
 
 def test_one_that_is_cut_off_anywhere_is_ignored(path: Path):
