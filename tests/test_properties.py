@@ -220,6 +220,24 @@ def test_a_picture_of_any_size_and_mode_is_brought_to_form(mode: str, data: st.D
             pictures.read(io.BytesIO(file.getvalue()))
 
 
+WIDTHS = st.tuples(*[st.integers(0, 12)] * 4)
+
+
+@given(WIDTHS, st.integers(0, 240))
+def test_no_frame_around_a_photograph_changes_what_is_seen(widths: tuple[int, ...], tone: int):
+    plain = Image.new("L", (80, 70), 255)
+    ImageDraw.Draw(plain).polygon([(28, 18), (50, 18), (56, 26), (48, 44), (30, 46)], fill=60)
+    left, top, right, bottom = widths
+    framed = Image.new("L", (80 + left + right, 70 + top + bottom), tone)
+    framed.paste(plain, (left, top))
+    pixels = []
+    for image in (plain, framed):
+        file = io.BytesIO()
+        image.save(file, "PNG")
+        pixels.append(pictures.read(io.BytesIO(file.getvalue())).pixels)
+    np.testing.assert_array_equal(*pixels)
+
+
 DESCRIPTION = json.loads(
     networks.build(
         "x",
