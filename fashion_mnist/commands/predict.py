@@ -153,7 +153,10 @@ def classify(model: Path, found: Sequence[Named]) -> np.ndarray:
     from fashion_mnist.model_files import loading
 
     images = np.stack([named.picture.pixels for named in found])
-    probabilities = prediction.predict(loading.load_model(model), images)
+    loaded = loading.load(model)
+    for note in loaded.notes:
+        print(f"note: {model}: {note}", file=sys.stderr, flush=True)
+    probabilities = prediction.predict(loaded.model, images)
     if not np.isfinite(probabilities).all():
         raise InputError(f"{model} gives probabilities that are not numbers: train it again")
     return probabilities

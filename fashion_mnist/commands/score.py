@@ -1,6 +1,7 @@
 """Score a Keras model, in a .h5 or .keras file of Keras 2 or 3, on the test set."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from fashion_mnist.reporting import results
@@ -23,10 +24,12 @@ def run(arguments: argparse.Namespace) -> None:
     """
     # Keras takes seconds to load.
     from fashion_mnist.learning import dataset, prediction
-    from fashion_mnist.model_files.loading import load_model
+    from fashion_mnist.model_files import loading
     from fashion_mnist.scoring import scores
 
-    model = load_model(arguments.model)
+    loaded = loading.load(arguments.model)
+    for note in loaded.notes:
+        print(f"note: {arguments.model}: {note}", file=sys.stderr, flush=True)
     images, labels = dataset.read(TEST)
-    found = scores.scores(prediction.predict(model, images), labels)
+    found = scores.scores(prediction.predict(loaded.model, images), labels)
     console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))
