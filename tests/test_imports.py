@@ -1,0 +1,52 @@
+"""Which room may import which: an import in another direction is a mistake."""
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.imports import imported_names
+
+PACKAGE = "fashion_mnist"
+# A room is a module or a folder of the package.
+BASE = {"errors", "quiet"}
+ROOMS = {
+    "errors": set(),
+    "quiet": set(),
+    "layers": set(),
+    "storage": BASE,
+    "ingest": BASE | {"storage"},
+    "learning": BASE | {"storage"},
+    "model_files": BASE | {"layers", "storage", "learning"},
+    "scoring": BASE | {"learning"},
+    "running": BASE | {"storage", "layers", "ingest.schema", "learning.schema"},
+}
+ROOMS["reporting"] = {*ROOMS} | {"running"}
+ROOMS["checks"] = {*ROOMS}
+ROOMS["jobs"] = {*ROOMS}
+ROOMS["commands"] = {*ROOMS}
+ROOMS["__main__"] = {*ROOMS}
+OLD = {"dag", "parallel"}  # the runner of stages, which is to leave the package
+
+
+def rooms() -> set[str]:
+    paths = (ROOT / PACKAGE).iterdir()
+    return {path.stem for path in paths if path.suffix == ".py" or (path / "__init__.py").exists()}
+
+
+def test_every_room_is_in_the_table():
+    assert rooms() - {"__init__"} - OLD == {*ROOMS}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_what_it_may(room: str):
+    folder = ROOT / PACKAGE / room
+    paths = folder.rglob("*.py") if folder.is_dir() else [folder.with_suffix(".py")]
+    for path in paths:
+        for name in imported_names(path):
+            package, _, inner = name.partition(".")
+            assert package not in ("stages", "comparison", "benchmarks", "fuzz", "tests"), path
+            if package != PACKAGE or not inner or inner.split(".")[0] == room:
+                continue
+            allowed = any(inner == each or inner.startswith(f"{each}.") for each in ROOMS[room])
+            # `from fashion_mnist.learning import schema` names the folder, too.
+            is_folder = any(each.startswith(f"{inner}.") for each in ROOMS[room])
+            assert allowed or is_folder, f"{path.relative_to(ROOT)} imports {name}"
