@@ -1,7 +1,7 @@
-"""The original's way, written anew: Keras `fit` on arrays, batches of 32, Adam 0.001.
+"""The original's way, written again: Keras `fit` on arrays, batches of 32, Adam 0.001.
 
-Prints one JSON object a line: what was done, and how many seconds it took since the start of
-the process. `python -m benchmarks.original DATA --epochs 50 10 10 10` is its whole program.
+Prints one JSON object a line: what was done, and the seconds since the process started.
+`python -m benchmarks.original DATA --epochs 50 10 10 10` is its whole program.
 """
 
 import argparse
@@ -14,14 +14,14 @@ import psutil
 
 
 def tell(**facts: object) -> None:
-    """Say what is done, and when."""
+    """Print what is done, and when."""
     facts["seconds"] = time() - psutil.Process().create_time()
     sys.stdout.write(json.dumps(facts) + "\n")
     sys.stdout.flush()
 
 
 def main() -> None:
-    """Train a model for each number of epochs, each on what the split before left for training."""
+    """Train a model for each number of epochs, on what the previous split left for training."""
     parser = argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m benchmarks.original data/processed"
     )

@@ -22,29 +22,29 @@ from time import monotonic
 from typing import Any, NamedTuple
 
 import psutil
-import yaml
+from ruamel.yaml import YAML
 
 from benchmarks import page
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.learning import dataset
-from fashion_mnist.running import console
-from fashion_mnist.storage import files, records
+from fashion_mnist.running import console, params
+from fashion_mnist.storage import candidates, files, records
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results.json"
 ACCURACY = 0.9133  # the original's, on the test set
-FASTEST = "fastest"  # the recipe that comes to it soonest
+FASTEST = "fastest"  # the recipe that reaches it soonest
 ORIGINAL_EPOCHS = (50, 10, 10, 10)
 ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
-# What the pipeline is run on where the rest is extrapolated.
+# The pipeline is run on these, and the rest is extrapolated.
 SHORT_IMAGES, ALL_IMAGES, SHORT_EPOCHS = 12_000, 60_000, 2
 CORES = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count() or 1
 
 GEMM = """
 import sys, time, statistics
 from fashion_mnist.learning import backend
-backend.make_reproducible(1, int(sys.argv[1]))
+backend.make_reproducible(int(sys.argv[1]))
 import tensorflow as tf
 a = tf.random.normal((2048, 2048))
 tf.matmul(a, a)
@@ -54,6 +54,15 @@ for _ in range(40):
     tf.matmul(a, a).numpy()
     times.append(time.perf_counter() - started)
 print(2 * 2048**3 / statistics.median(times))
+"""
+
+
+SIZE = """
+from fashion_mnist.learning import networks
+from fashion_mnist.running import params
+from fashion_mnist.scoring.size import multiply_adds
+config = params.load()
+print(multiply_adds(networks.build(config.architectures[config.train.architecture])))
 """
 
 
@@ -101,20 +110,20 @@ def clone(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
     """The committed project in `folder`, nothing run, with keys of params.yaml changed."""
     run("git", "clone", "--quiet", str(ROOT), str(folder), where=ROOT)
     path = folder / "params.yaml"
-    values = yaml.safe_load(path.read_text())
+    values = params.read(path)
     for key, value in (changes or {}).items():
         section = values
         *parents, last = key.split(".")
         for parent in parents:
             section = section[parent]
         section[last] = value
-    path.write_text(yaml.safe_dump(values, sort_keys=False))
+    YAML(typ="safe").dump(values, path)
     return folder
 
 
 def parameters() -> dict[str, Any]:
     """The project's params.yaml."""
-    return yaml.safe_load((ROOT / "params.yaml").read_text())
+    return params.read(ROOT / params.PARAMS)
 
 
 def epochs(log: str) -> list[float]:
@@ -128,9 +137,15 @@ def typical(seconds: list[float]) -> float:
 
 
 def accuracy(folder: Path, model: str) -> float:
-    """Test accuracy of a model file."""
-    log = python("stages.evaluate", "--model", model, where=folder).output
-    return float(re.findall(r"accuracy ([\d.]+)%", log)[0]) / 100
+    """A model file's test accuracy."""
+    log = python("fashion_mnist", "score", model, where=folder).output
+    return test_accuracy(log, Path(model).name)
+
+
+def test_accuracy(log: str, title: str) -> float:
+    """The accuracy that `python -m fashion_mnist score` prints for a model."""
+    (percent,) = re.findall(rf"^{re.escape(title)} .*? ([\d.]+)%", log, re.MULTILINE)
+    return float(percent) / 100
 
 
 def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any]:
@@ -172,17 +187,17 @@ def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any
 
 
 def one_model(folder: Path) -> dict[str, Any]:
-    """One model by the fastest recipe, on all cores: from the start to the saved file."""
+    """One model with the fastest recipe, on all cores: from the start to the saved file."""
     where = clone(folder / "one", {"train.threads": CORES, "train.recipe": FASTEST})
     preparation = [python(f"stages.{stage}", where=where) for stage in ("fetch", "preprocess")]
     trained = python("stages.train", "model-1", where=where)
-    multiply_adds = int(re.findall(r"([\d,]+) multiply-adds", trained.output)[0].replace(",", ""))
+    multiply_adds = int(run("python", "-c", SIZE, where=where).output.split()[-1])
     flops = float(run("python", "-c", GEMM, str(CORES), where=where).output.split()[-1])
     return {
         "seconds": trained.seconds,
         "epochs": len(epochs(trained.output)),
         "seconds_an_epoch": typical(epochs(trained.output)),
-        "test_accuracy": accuracy(where, "models/model-1.h5"),
+        "test_accuracy": accuracy(where, str(candidates.files("model-1").model)),
         "peak_bytes": trained.peak_bytes,
         "preparation_seconds": sum(done.seconds for done in preparation),
         "preparation_peak_bytes": max(done.peak_bytes for done in preparation),

@@ -1,6 +1,6 @@
 """Train one recipe with several seeds, each on a split of its own: means and spreads.
 
-Writes benchmarks/seeds.json. The test set is looked at once a seed, after the recipe is chosen.
+Writes benchmarks/seeds.json. Each seed is scored on the test set once, after the recipe was chosen.
 """
 
 import argparse
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from benchmarks.run import ACCURACY, FASTEST, ROOT, accuracy, clone, parameters, python
 from fashion_mnist.running import console
-from fashion_mnist.storage import records
+from fashion_mnist.storage import candidates, records
 
 
 def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:
@@ -21,8 +21,9 @@ def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:
     where = clone(folder / str(seed), changes)
     for stage in (("fetch",), ("preprocess",), ("train", "model-1")):
         python(f"stages.{stage[0]}", *stage[1:], where=where)
-    validation = records.read_json(where / "metrics/model-1.json")["validation"]
-    result = {"seed": seed, **validation, "test_accuracy": accuracy(where, "models/model-1.h5")}
+    written = candidates.files("model-1")
+    validation = records.read_json(where / written.metrics)["validation"]
+    result = {"seed": seed, **validation, "test_accuracy": accuracy(where, str(written.model))}
     console.say(str(result))
     return result
 

@@ -1,10 +1,13 @@
-"""The benchmark's page says what its results say."""
+"""The benchmark's page is made of its results, which are read from what programs print."""
 
 import json
 
 import pytest
 
 from benchmarks import page, run
+from fashion_mnist.learning.state import Epoch
+from fashion_mnist.reporting import results
+from fashion_mnist.reporting.training_log import epoch_line
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "benchmarks/results.json"
@@ -23,8 +26,18 @@ def test_every_ratio_has_a_goal_and_follows_from_the_figures():
 
 
 def test_seconds_of_epochs_are_read_from_a_stages_log():
-    log = (
-        "epoch 1/2  loss 0.7  val_accuracy 0.8588  34.3 s\ndone\nepoch 2/2  val_accuracy 0.9  20 s"
-    )
-    assert run.epochs(log) == [34.3, 20.0]
-    assert run.typical([34.3, 20.0, 22.0]) == 21.0
+    seconds = [34.3, 20.0, 22.0]
+    lines = [epoch_line(Epoch(i, 0.7, 0.9, 0.6, 0.8, 0.1), epochs=3) for i in (1, 2, 3)]
+    log = "\n".join(f"{line}  {took} s" for line, took in zip(lines, seconds, strict=True))
+    assert run.epochs(log) == seconds
+    assert run.typical(seconds) == 21.0
+
+
+def test_a_models_accuracy_is_read_from_what_score_prints():
+    scores = {"loss": 0.25, "accuracy": 0.9134, "accuracy_low": 0.90, "accuracy_high": 0.92}
+    printed = results.final_scores(scores, "model-1.h5")
+    assert run.test_accuracy(printed, "model-1.h5") == pytest.approx(0.9134)
+
+
+def test_the_recipe_that_is_measured_exists():
+    assert run.FASTEST in run.parameters()["recipes"]
