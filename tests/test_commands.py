@@ -1,0 +1,121 @@
+"""`python -m fashion_mnist`: what each command explains, and what `check` finds."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from fashion_mnist import __main__ as program
+from fashion_mnist.running import console, params
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def typed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a command line in this process; gives exit code, standard output and error."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sys.argv", ["__main__.py", *arguments])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            console.run(program.main)
+        return (ended.value.code or 0, *capsys.readouterr())
+
+    return run
+
+
+def test_without_a_command_all_are_listed(typed):
+    for arguments, code in ((("--help",), 0), ((), 2)):
+        found, out, err = typed(*arguments)
+        assert found == code
+        assert "usage: python -m fashion_mnist" in out + err
+    _, out, _ = typed("--help")
+    assert all(f"{name} " in out and does in out for name, does in program.COMMANDS.items())
+
+
+def test_an_unknown_command_is_refused(typed):
+    code, _, err = typed("chek")
+    assert code == 2
+    assert "check" in err.splitlines()[-1]
+
+
+@pytest.mark.parametrize("name", program.COMMANDS)
+def test_each_command_explains_itself_with_an_example(typed, name: str):
+    code, out, err = typed(name, "--help")
+    assert (code, err) == (0, "")
+    command = f"python -m fashion_mnist {name}"
+    assert out.startswith(f"usage: {command} [-h]")
+    example = importlib.import_module(f"fashion_mnist.commands.{name}").EXAMPLE
+    assert example.startswith(command)
+    assert f"example: {example}" in " ".join(out.split())
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the project's parameters, in which nothing was trained."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    return tmp_path
+
+
+def test_check_prints_nothing_about_good_parameters(typed, project: Path):
+    assert typed("check") == (0, "", "")
+    assert [path.name for path in project.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("epochs: 8", "epochs: 0", "params.yaml: recipes.one-cycle.epochs: must be greater than"),
+        (
+            "rate: 0.25",
+            "rate: 25",
+            "architectures.improved[2].Dropout: Invalid value received for argument `rate`",
+        ),
+        ("dropout_scale: 0.25", "dropout_scale: 4", "recipes.one-cycle.dropout_scale: 4 times"),
+    ],
+)
+def test_check_prints_one_sentence_about_a_mistake(
+    typed, project: Path, old: str, new: str, message: str
+):
+    path = project / "params.yaml"
+    path.write_text(path.read_text().replace(old, new))
+    code, out, err = typed("check")
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+
+
+def test_check_leaves_what_was_trained_before_alone(
+    typed, project: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes())
+    config = params.load()
+    values = params.read("params.yaml")
+    jobs = (config.job(config.baseline), config.job(config.train))
+    keys = [key for job in jobs for key in (job.layers_key, job.recipe_key)]
+    recorded = {"stage": {key: params.value_of(values, key) for key in keys}}
+    monkeypatch.setattr(params, "recorded", lambda: recorded)
+    monkeypatch.setattr("fashion_mnist.checks.check", lambda _: pytest.fail("Keras was needed"))
+    assert typed("check") == (0, "", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["check"], "params.yaml is missing: run this from the project's folder"),
+        (["results"], "params.yaml is missing: run this from the project's folder"),
+        (["report"], "params.yaml is missing: run this from the project's folder"),
+        (["score", "none.h5"], "none.h5"),
+        (["compare"], "--git-dir: not a git repository"),
+    ],
+)
+def test_in_another_folder_a_command_prints_one_sentence(
+    typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], message: str
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = typed(*arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
