@@ -41,7 +41,7 @@ SIZES = """
 
 MODELS = ("baseline", "model-1", "model-2")
 LOSS, ACCURACY = ({"epoch", y} for y in ("cross-entropy (nats)", "accuracy (fraction)"))
-LABELS = [  # of each plot: its title, its axes, and what its legend says
+LABELS = [  # of each plot: its title, its axes, and its legend
     {"Loss by epoch", *LOSS, *MODELS, "training", "validation"},
     {"Accuracy by epoch", *ACCURACY, *MODELS, "training", "validation"},
     {"Confusion matrix of the best model on the test set", "true class", "predicted class"},
@@ -52,7 +52,7 @@ LABELS = [  # of each plot: its title, its axes, and what its legend says
 
 @pytest.fixture(scope="module")
 def project(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Workspace:
-    """A workspace with the page's template, and a training that went otherwise than in git."""
+    """A workspace with the page's template, and a training whose figures differ from git's."""
     workspace = finished_workspace.copy(tmp_path_factory.mktemp("page") / "project")
     assert workspace.run("python", "-m", "fashion_mnist.reporting.plots_page").returncode == 0
     table = workspace.path / "plots/training.csv"
@@ -84,7 +84,7 @@ def test_every_plot_is_drawn_without_errors_or_requests(
 
 
 def test_what_a_page_does_wrong_is_noticed(chromium: Chromium, tmp_path: Path):
-    """Else the tests above would prove nothing."""
+    """Otherwise the tests above would prove nothing."""
     page = tmp_path / "page.html"
     page.write_text(
         '<!DOCTYPE html><img src="http://example.invalid/picture.png">'

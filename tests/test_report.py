@@ -1,4 +1,4 @@
-"""The report: what it says, that it is one file, and how it looks in a browser."""
+"""The report: what is in it, that it is one file, and how a browser shows it."""
 
 import json
 import re
@@ -10,10 +10,12 @@ import pytest
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset
-from fashion_mnist.reporting import report, results
+from fashion_mnist.reporting import report, results, words
 from fashion_mnist.running import params
+from fashion_mnist.storage import candidates, records
 from tests.browser import Chromium
-from tests.conftest import ROOT, TINY_RECIPE, Workspace
+from tests.conftest import ROOT, Call, Workspace
+from tests.jobs import CLASSIFIER, layers, recipe
 
 REPORT = "plots/report.html"
 
@@ -52,7 +54,7 @@ class Reader(HTMLParser):
 def written(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace's folder with a report in it."""
     workspace = finished_workspace.copy(tmp_path_factory.mktemp("report") / "project")
-    done = workspace.run("python", "-m", "fashion_mnist.reporting.report")
+    done = workspace.run("python", "-m", "fashion_mnist", "report")
     assert done.returncode == 0, done.stderr
     assert REPORT in done.stdout
     return workspace.path
@@ -63,26 +65,27 @@ def page(written: Path) -> Reader:
     return Reader((written / REPORT).read_text())
 
 
-def test_it_says_what_the_metrics_say(written: Path, page: Reader):
+def test_it_holds_the_figures_of_the_metrics(written: Path, page: Reader):
     scores = json.loads((written / "metrics/test.json").read_text())
-    said = [scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
-    for accuracy in (*said, results.ORIGINAL_TEST[1]):
+    accuracies = [scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
+    for accuracy in (*accuracies, results.ORIGINAL_TEST[1]):
         assert f"{accuracy:.2%}".replace("%", " %") in page.text
     for loss in (scores["loss"], results.ORIGINAL_TEST[0]):
         assert f"loss {loss:.5f}" in page.text
     for name in ("baseline", "model-1", "model-2"):
-        model = json.loads((written / f"metrics/{name}.json").read_text())
+        model = json.loads((written / candidates.files(name).metrics).read_text())
         assert f"{model['validation']['loss']:.4f}" in page.text
         assert f"{model['parameters']:,}" in page.text
     best = json.loads((written / "metrics/selection.json").read_text())["best"]
     assert f"{best} best" in page.text
-    weakest = min(scores["classes"], key=lambda name: scores["classes"][name]["f1"])
+    classes = records.read_csv(written / "plots/per_class.csv", texts=("class",))
+    weakest = min(classes, key=lambda row: row["f1"])["class"]
     assert f"{weakest} weakest" in page.text
     assert all(name in page.text for name in dataset.CLASS_NAMES)
 
 
-def test_it_says_what_was_trained_on_what_and_with_what(page: Reader):
-    for said in (
+def test_it_describes_data_networks_recipes_and_versions(page: Reader):
+    for phrase in (
         "filters 2, kernel size 3, activation relu",
         "Adam, learning rate 0.01, constant",
         "2 epochs in batches of 32 images",
@@ -93,7 +96,7 @@ def test_it_says_what_was_trained_on_what_and_with_what(page: Reader):
         "TensorFlow 2.",
         "git commit",
     ):
-        assert said in page.text, said
+        assert phrase in page.text, phrase
     assert "uncommitted" not in page.text
     assert "edited since" not in page.text
 
@@ -118,7 +121,7 @@ def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
     workspace = Workspace(written)
     assert workspace.run("git", "status", "--porcelain").stdout == ""
     before = (written / REPORT).read_bytes()
-    workspace.run("python", "-m", "fashion_mnist.reporting.report")
+    assert workspace.run("python", "-m", "fashion_mnist", "report").returncode == 0
     assert (written / REPORT).read_bytes() == before
 
 
@@ -126,7 +129,7 @@ def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
     "name",
     [
         "metrics/test.json",
-        "metrics/model-2.json",
+        "metrics/candidates/model-2.json",
         "metrics/selection.json",
         "metrics/data.json",
         "plots/training.csv",
@@ -134,25 +137,14 @@ def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
         "plots/mistakes.png",
     ],
 )
-def test_a_missing_result_is_told_in_a_sentence(
-    finished_workspace: Workspace,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    name: str,
-):
-    workspace = finished_workspace.copy(tmp_path / "project")
+def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
     (workspace.path / name).unlink()
-    monkeypatch.chdir(workspace.path)
-    monkeypatch.setattr("sys.argv", ["report"])
-    with pytest.raises(SystemExit) as ended:
-        report.console.run(report.main)
-    assert ended.value.code == 1
-    assert capsys.readouterr().err == f"error: {name} is missing: `dvc repro` makes it\n"
+    told = call(workspace.path, "fashion_mnist.__main__", "report")
+    assert (told.code, told.err) == (1, f"error: {name} is missing: `dvc repro` makes it\n")
     assert not list((workspace.path / "plots").glob("*report*"))
 
 
-def test_edits_since_the_training_are_told(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
+def test_edits_since_the_training_are_listed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     workspace.set_params(recipes__quick__epochs=3, recipes__unused__epochs=4, split__seed=7)
     monkeypatch.chdir(workspace.path)
     text = Reader(report.render(report.contents())).text
@@ -170,33 +162,44 @@ def test_a_lock_with_marks_of_a_merge_is_told_in_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(tmp_path)
-    assert report.edited_since({}) == []
+    assert params.recorded() == {}
     (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\na: 1\n=======\n")
-    with pytest.raises(InputError, match="is not YAML: `git checkout dvc"):
-        report.edited_since({})
+    with pytest.raises(InputError, match=r"dvc\.lock is not YAML: line 2: "):
+        params.recorded()
 
 
-def test_a_recipe_is_told_in_words():
-    recipe = params.Recipe.model_validate(
-        TINY_RECIPE
-        | {
-            "optimizer": {"SGD": {"learning_rate": 0.5, "momentum": 0.9}},
-            "schedule": "cosine",
-            "label_smoothing": 0.1,
-            "dropout_scale": 0.5,
-            "augmentation": [{"RandomFlip": {"mode": "horizontal"}}, "RandomErasing"],
-            "early_stopping": {"patience": 3},
-        }
+def test_a_recipe_is_described_in_words():
+    described = words.recipe(
+        recipe(
+            "optimizer: {SGD: {learning_rate: 0.5, momentum: 0.9}}\n"
+            "augmentation: [RandomFlip: {mode: horizontal}, RandomErasing]",
+            schedule="cosine",
+            warmup=0.1,
+            label_smoothing=0.1,
+            dropout_scale=0.5,
+            mixup=0.2,
+            early_stopping={"patience": 3},
+        )
     )
-    assert report.recipe_in_words(recipe) == [
-        "SGD (momentum 0.9), learning rate 0.5, falling to nothing along half a cosine",
+    assert described == [
+        "SGD (momentum 0.9), learning rate 0.5, falling to zero along half a cosine, "
+        "after a warm-up over the first 10% of the steps",
         "2 epochs in batches of 32 images",
-        "ends early when the validation loss has not fallen for 3 epochs",
+        "early stopping after 3 epochs without a lower validation loss",
         "label smoothing 0.1",
-        "dropout at 0.5 times the rates of the layers",
-        "training images changed by RandomFlip (mode horizontal)",
-        "training images changed by RandomErasing",
+        "dropout at 0.5 times the architecture's rates",
+        "mixup with alpha 0.2",
+        "augmentation by RandomFlip (mode horizontal)",
+        "augmentation by RandomErasing",
     ]
+
+
+def test_a_network_is_described_on_one_line():
+    block = "- Repeat: {times: 3, layers: [Residual: {layers: [Conv2D: {filters: 1}, ReLU]}]}"
+    text = f"- ResidualBlock: {{filters: 16}}\n{block}\n{CLASSIFIER}"
+    assert words.network(layers(text)) == (
+        "ResidualBlock 16 > 3 x ((Conv2D > ReLU) + (identity)) > Flatten > Dense"
+    )
 
 
 def test_a_model_has_the_colour_that_it_has_in_the_plots():
