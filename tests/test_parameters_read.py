@@ -1,6 +1,5 @@
-"""Each stage's `params` in dvc.yaml are just the keys of params.yaml that its code reads."""
+"""Each stage's `params` in dvc.yaml are exactly the keys of params.yaml that its code reads."""
 
-import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
@@ -10,7 +9,7 @@ import yaml
 from pydantic import BaseModel
 
 from fashion_mnist.running import params
-from tests.conftest import Workspace
+from tests.conftest import Call, Workspace
 
 COMMANDS = {
     "fetch": ("fetch",),
@@ -23,7 +22,7 @@ COMMANDS = {
 
 
 class Recorder:
-    """Stands for a part of the parameters and notes the path of each value that is read."""
+    """A part of the parameters that records the path of each value that is read."""
 
     def __init__(self, value: Any, path: str, read: set[str]) -> None:
         self._value, self._path, self._read = value, path, read
@@ -41,7 +40,7 @@ class Recorder:
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._value, name)
         if inspect.ismethod(value) and value.__module__ == params.__name__:
-            return value.__func__.__get__(self)  # the schema's own: what it reads is noted as well
+            return value.__func__.__get__(self)  # the schema's own: what it reads is recorded, too
         if callable(value):  # of the section as a whole
             self._read.add(self._path)
             return value
@@ -84,17 +83,14 @@ def covers(key: str, path: str) -> bool:
 
 @pytest.mark.parametrize("stage", COMMANDS)
 def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, stage: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, call: Call, stage: str
 ):
     read: set[str] = set()
     load = params.load
-    monkeypatch.chdir(workspace.path)
     monkeypatch.setattr(params, "load", lambda: Recorder(load(), "", read))
-    # Threads can be set once in a process only.
-    monkeypatch.setattr(engine, "make_reproducible", lambda *_: None)
     script, *arguments = COMMANDS[stage]
-    monkeypatch.setattr("sys.argv", [script, *arguments])
-    importlib.import_module(f"stages.{script}").main()
+    done = call(workspace.path, f"stages.{script}", *arguments)
+    assert done.code == 0, done.err
 
     keys = declared(workspace, stage)
     assert not {path for path in read if not any(covers(key, path) for key in keys)}
