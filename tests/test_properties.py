@@ -167,6 +167,7 @@ def with_another(value: object, path: tuple, other: object) -> object:
     return changed
 
 
+@settings(max_examples=50)
 @given(st.sampled_from(list(places(PARAMS))), VALUES)
 def test_a_params_file_with_any_other_value_is_read_or_refused_on_one_line(
     place: tuple, value: object
