@@ -55,8 +55,6 @@ def write_tiny_data(folder: Path) -> None:
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder that all processes of this test run share."""
-    if "FM_SHARED" in os.environ:
-        return Path(os.environ["FM_SHARED"])
     base = tmp_path_factory.getbasetemp()
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ MODELS = {"baseline", *CANDIDATES}
 
 def stale(workspace: Workspace, folder: str = ".") -> set[str]:
     """The stages that must run; those below them must as well if these write something new."""
-    with Repo(str(workspace.path / folder)) as repo:
+    with chdir(workspace.path / folder), Repo() as repo:
         return {stage.name for stage in repo.reproduce(dry=True)}
 
 

@@ -3,6 +3,7 @@
 import json
 import re
 import subprocess
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
@@ -77,7 +78,7 @@ def test_what_a_newcomer_reads_first_is_short(path: str, lines: int):
 
 @pytest.mark.parametrize("folder", [".", "comparison"])
 def test_the_committed_results_are_those_of_the_committed_code(clone: Workspace, folder: str):
-    with Repo(str(clone.path / folder)) as repo:
+    with chdir(clone.path / folder), Repo() as repo:
         stale = repo.reproduce(dry=True, allow_missing=True)
     assert [stage.name for stage in stale] == []
 
@@ -93,7 +94,9 @@ def test_results_and_their_changes_are_shown(clone: Workspace):
     shown = succeeds(clone, "python", "-m", "fashion_mnist", "results")
     accuracy = json.loads((ROOT / "metrics/test.json").read_text())["accuracy"]
     assert f"{accuracy:.2%}" in shown
-    assert re.search(r"^HEAD .*%$", succeeds(clone, "python", "-m", "fashion_mnist", "compare"), re.M)
+    assert re.search(
+        r"^HEAD .*%$", succeeds(clone, "python", "-m", "fashion_mnist", "compare"), re.M
+    )
 
 
 def test_a_clone_can_classify_a_picture_before_anything_runs(clone: Workspace):
@@ -106,7 +109,7 @@ def test_windows_line_ends_make_no_stage_stale(real_project: Workspace, tmp_path
     real_project.git("-c", "core.autocrlf=true", "clone", "-q", ".", str(tmp_path / "windows"))
     clone = Workspace(tmp_path / "windows")
     assert b"\r\n" not in (clone.path / "fashion_mnist/learning/loop.py").read_bytes()
-    with Repo(str(clone.path)) as repo:
+    with chdir(clone.path), Repo() as repo:
         assert repo.reproduce(dry=True, allow_missing=True) == []
 
 
