@@ -97,7 +97,7 @@ MISTAKES = {
     "a learning rate in quotes": Mistake(
         edited("learning_rate: 0.01", "learning_rate: '1e-3'"),
         CHECK,
-        "Adam.learning_rate: must be a number above 0, not '1e-3'",
+        "Adam.learning_rate: must be a number, not the text '1e-3': remove the quotes",
     ),
     "an unknown architecture": Mistake(
         edited("architecture: tiny", "architecture: tinny"), CHECK, "did you mean tiny?"

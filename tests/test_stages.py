@@ -92,15 +92,6 @@ def test_a_log_holds_lines_only_and_the_last_names_what_was_written(
         assert done.stderr == ""
 
 
-def test_the_same_stage_gives_the_same_bytes_in_another_process(
-    call: Call, workspace: Workspace, finished_workspace: Workspace
-):
-    for file in ("models/candidates/model-1.h5", "plots/history/model-1.csv"):
-        (workspace.path / file).unlink()
-    assert call(workspace.path, "stages.train", "model-1").code == 0
-    assert workspace.files() == finished_workspace.files()
-
-
 def test_early_stopping_and_label_smoothing_work_in_a_real_run(call: Call, workspace: Workspace):
     recipe = TINY_RECIPE | {
         "epochs": 6,
@@ -173,9 +164,9 @@ def test_an_interrupted_training_is_continued_after_an_edit_that_is_taken_back(
     assert call(workspace.path, "stages.train", "model-1").code == 1
     workspace.set_params(train__seed=7)
     done = call(workspace.path, "stages.train", "model-1")
-    assert "continues" not in done.out, "another seed is another training"
+    assert "epoch 1/2" in done.out, "another seed is another training"
     shutil.rmtree(history)
     params.write_text(good)
     done = call(workspace.path, "stages.train", "model-1")
     assert done.code == 0, done.err
-    assert "model-1: continues after epoch 2" in done.out
+    assert "epoch" not in done.out.split("images")[-1], "both epochs are known"

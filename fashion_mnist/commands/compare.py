@@ -61,10 +61,10 @@ def _experiments() -> dict[str, str]:
 
     with Repo() as repo:
         return {
-            entry.name: entry.rev
-            for entries in repo.experiments.ls().values()
-            for entry in entries
-            if entry.name
+            name: revision
+            for experiments in repo.experiments.ls().values()
+            for name, revision in experiments
+            if revision
         }
 
 
