@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from fashion_mnist.learning import dataset
 from fashion_mnist.reporting import results
 from fashion_mnist.running import console, params, provenance
 from fashion_mnist.storage import candidates, records
+
+if TYPE_CHECKING:
+    import keras
 
 TEST = Path("data/processed/test.npz")
 BEST = Path("models/best_model.h5")
@@ -69,14 +72,18 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
             for a, p in zip(labels, predicted, strict=True)
         ),
     )
-    write_pictures(images, labels, probabilities)
+    write_pictures(best, images, labels, probabilities)
     console.say(results.final_scores(found))
     console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
 
 
-def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> None:
-    """The original's figure for the baseline and the best model, and what goes wrong."""
+def write_pictures(
+    model: "keras.Model", images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
+) -> None:
+    """The original's figure for the baseline and the best model, what goes wrong, and why."""
+    from fashion_mnist.learning.prediction import predict
     from fashion_mnist.reporting import figures
+    from fashion_mnist.scoring import occlusion
     from fashion_mnist.scoring.scores import most_confident_mistakes
 
     best = records.read_json(SELECTION)["best"]
@@ -92,6 +99,11 @@ def write_pictures(images: np.ndarray, labels: np.ndarray, probabilities: np.nda
     figures.save(
         figures.mistakes(images[worst], labels[worst], probabilities[worst]),
         PLOTS / "mistakes.png",
+    )
+    evidence = occlusion.evidence(lambda covered: predict(model, covered), images[worst])
+    figures.save(
+        figures.explanations(images[worst], labels[worst], probabilities[worst], evidence),
+        PLOTS / "explanations.png",
     )
 
 

@@ -3,23 +3,139 @@
 import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.storage import files
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
+INK, SOFT, GRID, PALE = "#1c2126", "#6a737d", "#d5dae0", "#eceff2"
 LONGEST_NAME = 40  # characters above an image
 ENLARGED = 5  # a 28 x 28 image beside its picture ...
 PAPER = 235  # ... on light gray, so that a white picture shows its edges
+OVERFITS = 1.02  # times the lowest validation loss; a smaller rise may be noise
+DPI = 100
 
 mpl.rcParams["font.family"] = "DejaVu Sans"  # comes with matplotlib: the same on every machine
+
+
+class Grid(NamedTuple):
+    """Cells of one size in rows, each with a picture on top and a line of text below it.
+
+    Attributes:
+        columns: cells in a row.
+        width, height: of a picture (inches).
+        gap: between cells, and around them all (inches).
+        line: height of the text (inches).
+    """
+
+    columns: int
+    width: float
+    height: float
+    gap: float = 0.12
+    line: float = 0.28
+
+    def size(self, count: int) -> tuple[float, float]:
+        """Width and height of the whole, in inches."""
+        rows = max(1, -(-count // self.columns))
+        return (
+            self.columns * (self.width + self.gap) + self.gap,
+            rows * (self.height + self.line + self.gap) + self.gap,
+        )
+
+    def place(self, index: int) -> tuple[float, float]:
+        """Where a picture has its upper left corner: inches from the left and from the top."""
+        row, column = divmod(index, self.columns)
+        return (
+            self.gap + column * (self.width + self.gap),
+            self.gap + row * (self.height + self.line + self.gap),
+        )
+
+
+MISTAKES = Grid(columns=4, width=2.7, height=1.6)
+EXPLANATIONS = Grid(columns=4, width=2.9, height=1.45)
+
+
+def overfits_after(history: Sequence[Mapping[str, Any]]) -> int | None:
+    """The epoch with the lowest validation loss, if that rises clearly while training goes on.
+
+    Args:
+        history: of one model, rows with images ("training" or "validation"), epoch, loss.
+    """
+    validation = {row["epoch"]: row["loss"] for row in history if row["images"] == "validation"}
+    training = {row["epoch"]: row["loss"] for row in history if row["images"] == "training"}
+    if not validation:
+        return None
+    best, last = min(validation, key=lambda epoch: validation[epoch]), max(validation)
+    rises = validation[last] > OVERFITS * validation[best]
+    return int(best) if rises and training[last] < training[best] else None
+
+
+def without_first(epochs: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
+    """Limits of an axis for a curve that the first epoch, far off, would press flat.
+
+    With three epochs or fewer, the limits hold the first one too.
+    """
+    first = min(epochs) if max(epochs) > 3 else 0
+    kept = [value for epoch, value in zip(epochs, values, strict=True) if epoch > first]
+    margin = 0.06 * (max(kept) - min(kept)) or 0.01
+    return min(kept) - margin, max(kept) + margin
+
+
+def draw_curves(axes: Axes, key: str, histories: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+    """The mean of some models by epoch, and a band from the lowest to the highest.
+
+    Args:
+        axes: to draw on.
+        key: "loss" or "accuracy".
+        histories: of each model, rows with images ("training" or "validation"), epoch, `key`.
+    """
+    for images, color in (("training", TRAINING), ("validation", VALIDATION)):
+        by_epoch: dict[int, list[float]] = {}
+        for row in (row for history in histories for row in history if row["images"] == images):
+            by_epoch.setdefault(int(row["epoch"]), []).append(row[key])
+        epochs = sorted(by_epoch)
+        values = [by_epoch[epoch] for epoch in epochs]
+        # A single epoch is a point, and no line.
+        marker = "o" if len(epochs) == 1 else ""
+        means = [float(np.mean(some)) for some in values]
+        axes.plot(epochs, means, color=color, label=images, linewidth=2, marker=marker)
+        if len(histories) > 1:
+            lowest, highest = [min(some) for some in values], [max(some) for some in values]
+            axes.fill_between(epochs, lowest, highest, color=color, alpha=0.2, linewidth=0)
+    axes.set_xlabel("epoch", color=INK)
+    axes.tick_params(color=SOFT, labelcolor=INK)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if key == "accuracy":
+        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %", decimals=0))
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["bottom", "left"]].set_color(SOFT)
+    axes.grid(color=GRID)
+
+
+def mark_overfitting(axes: Axes, epoch: int, label: str = "") -> None:
+    """A line at the epoch after which a model overfits, and what follows shaded."""
+    right = axes.get_xlim()[1]
+    axes.axvline(epoch, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvspan(epoch, right, color=SOFT, alpha=0.08, linewidth=0)
+    axes.set_xlim(right=right)
+    axes.annotate(
+        label,
+        (epoch, 1),
+        (5, -4),
+        xycoords=("data", "axes fraction"),
+        textcoords="offset points",
+        va="top",
+        fontsize=9,
+        color=SOFT,
+    )
 
 
 def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
@@ -27,78 +143,156 @@ def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
 
     Args:
         title: above both.
-        history: rows with images ("training" or "validation"), epoch, accuracy, loss (nats).
+        history: of one model, rows with images ("training" or "validation"), epoch,
+            accuracy, loss (nats).
     """
     figure = Figure(figsize=(10, 4), layout="constrained")
-    figure.suptitle(title)
-    marker = "o" if len(history) < 60 else ""
-    panels = (("accuracy", "accuracy"), ("loss", "cross-entropy loss (nats)"))
+    figure.suptitle(title, x=0.01, ha="left", color=INK, fontweight="bold")
+    overfits = overfits_after(history)
+    panels = (("accuracy", "accuracy"), ("loss", "cross-entropy (nats)"))
     for axes, (key, label) in zip(figure.subplots(1, 2), panels, strict=True):
-        for images, style, color in (("training", ":", TRAINING), ("validation", "-", VALIDATION)):
-            rows = [row for row in history if row["images"] == images]
-            axes.plot(
-                [row["epoch"] for row in rows],
-                [row[key] for row in rows],
-                style,
-                color=color,
-                label=images,
-                marker=marker,
-                markersize=4,
-            )
-        axes.set(xlabel="epoch", ylabel=label)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(alpha=0.3)
-        axes.legend()
+        draw_curves(axes, key, [history])
+        axes.set_ylabel(label)
+        axes.set_ylim(
+            without_first([row["epoch"] for row in history], [row[key] for row in history])
+        )
+        if overfits:
+            mark_overfitting(axes, overfits, "overfits" if key == "loss" else "")
+        axes.legend(frameon=False, loc="lower right" if key == "accuracy" else "best")
     return figure
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
-    """What each class is taken for, in percent of its images.
+    """How many images of each class are taken for which; only mistakes are coloured.
 
     Args:
         labels, predicted: integers (N,) in 0-9.
     """
     count = len(CLASS_NAMES)
-    matrix = np.zeros((count, count))
+    matrix = np.zeros((count, count), int)
     np.add.at(matrix, (labels, predicted), 1)
-    percent = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    figure = Figure(figsize=(8, 7), layout="constrained")
+    diagonal = np.eye(count, dtype=bool)
+    shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    wrong = np.ma.masked_array(shares, diagonal | (matrix == 0))
+    top = max(float(wrong.filled(0).max()), 1.0)
+    figure = Figure(figsize=(8.4, 7.2), layout="constrained")
     axes = figure.subplots()
-    image = axes.imshow(percent, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(image, label="share of the true class (%)", shrink=0.8)
+    axes.imshow(np.ma.masked_array(shares, ~diagonal), cmap=mpl.colors.ListedColormap([PALE]))
+    image = axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=top)
+    bar = figure.colorbar(image, label="mistakes, in % of the true class", shrink=0.7, pad=0.02)
+    bar.outline.set_visible(False)
     axes.set(
         xlabel="predicted class",
         ylabel="true class",
         xticks=range(count),
         yticks=range(count),
         yticklabels=CLASS_NAMES,
-        title=f"Confusion matrix of the best model, {len(labels):,} test images",
     )
+    title = f"What the best model takes {len(labels):,} test images for"
+    axes.set_title(title, loc="left", color=INK, fontweight="bold", fontsize=12, pad=12)
     axes.set_xticklabels(CLASS_NAMES, rotation=45, ha="right", rotation_mode="anchor")
-    for row in range(count):
-        for column in range(count):
-            if matrix[row, column]:
-                shade = "white" if percent[row, column] > 50 else "black"
-                text = f"{percent[row, column]:.1f}"
-                axes.text(column, row, text, color=shade, ha="center", va="center", fontsize=8)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.tick_params(which="minor", length=0)
+    for (row, column), number in np.ndenumerate(matrix):
+        if number:
+            color = INK
+            if row == column:
+                color = SOFT
+            elif shares[row, column] > 0.55 * top:
+                color = "white"
+            axes.text(column, row, f"{number:,}", color=color, ha="center", va="center")
     return figure
 
 
 def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Figure:
-    """A grid of wrongly classified images, each with what it is and what it was taken for.
+    """Wrongly classified images, each with what it is and what it was taken for.
 
     Args:
         images: uint8 (N, 28, 28).
         labels: integers (N,).
         probabilities: float (N, 10).
     """
-    guesses = probabilities.argmax(axis=1)
-    captions = [
-        f"true: {CLASS_NAMES[label]}\npredicted: {CLASS_NAMES[guess]}\n"
-        f"with {100 * given[guess]:.1f} %"
-        for label, guess, given in zip(labels, guesses, probabilities, strict=True)
+    figure = Figure(figsize=MISTAKES.size(len(images)))
+    for index, caption in enumerate(_captions(labels, probabilities)):
+        left, top = MISTAKES.place(index)
+        middle = left + (MISTAKES.width - MISTAKES.height) / 2
+        _draw_image(figure, images[index], middle, top, MISTAKES.height)
+        _write(figure, caption, left + MISTAKES.width / 2, top + MISTAKES.height)
+    return figure
+
+
+def explanations(
+    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, evidence: np.ndarray
+) -> Figure:
+    """The same, each beside a copy that shows what the decision rests on.
+
+    Orange speaks for the predicted class, and blue against it; the strongest has full colour.
+
+    Args:
+        images: uint8 (N, 28, 28).
+        labels: integers (N,).
+        probabilities: float (N, 10).
+        evidence: float (N, 28, 28), as `occlusion.evidence` gives it.
+    """
+    figure = Figure(figsize=EXPLANATIONS.size(len(images)))
+    for index, caption in enumerate(_captions(labels, probabilities)):
+        left, top = EXPLANATIONS.place(index)
+        edge = EXPLANATIONS.height
+        _draw_image(figure, images[index], left, top, edge)
+        _draw_image(figure, tinted(images[index], evidence[index]), left + edge, top, edge)
+        _write(figure, caption, left + edge, top + edge)
+    return figure
+
+
+def tinted(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
+    """An image whose pixels are coloured by what speaks for and against a decision.
+
+    Args:
+        image: uint8 (28, 28).
+        evidence: float (28, 28), positive for the decision and negative against it.
+
+    Returns:
+        float (28, 28, 3) in [0, 1].
+    """
+    gray = np.repeat(image[..., np.newaxis] / 255, 3, axis=2)
+    strength = np.abs(evidence) / max(np.abs(evidence).max(), 1e-9)
+    colors = np.where(
+        evidence[..., np.newaxis] > 0,
+        mpl.colors.to_rgb(VALIDATION),
+        mpl.colors.to_rgb(TRAINING),
+    )
+    # Faint, the image is still seen below the strongest colour.
+    opacity = 0.85 * strength[..., np.newaxis]
+    return (1 - opacity) * 0.75 * gray + opacity * (0.35 * gray + 0.65 * colors)
+
+
+def _captions(labels: np.ndarray, probabilities: np.ndarray) -> list[str]:
+    return [
+        f"{CLASS_NAMES[label]}, said {CLASS_NAMES[given.argmax()]} {percent(given.max())}"
+        for label, given in zip(labels, probabilities, strict=True)
     ]
-    return gallery("The most confident mistakes on the test set", images, captions)
+
+
+def percent(confidence: float) -> str:
+    """A confidence in percent, which is 100 only if there is no doubt at all."""
+    return f"{min(100 * confidence, 99.9 if confidence < 1 else 100):.1f}\N{NO-BREAK SPACE}%"
+
+
+def _draw_image(figure: Figure, image: np.ndarray, left: float, top: float, edge: float) -> None:
+    width, height = figure.get_size_inches()
+    axes = figure.add_axes((left / width, 1 - (top + edge) / height, edge / width, edge / height))
+    axes.imshow(image, cmap="gray", vmin=0, vmax=255)
+    axes.axis("off")
+
+
+def _write(figure: Figure, text: str, left: float, top: float) -> None:
+    width, height = figure.get_size_inches()
+    place = left / width, 1 - (top + 0.06) / height
+    figure.text(*place, text, ha="center", va="top", color=INK, fontsize=10.5)
 
 
 def answers(
@@ -168,5 +362,5 @@ def gallery(
 def save(figure: Figure, path: str | Path) -> None:
     """Write a PNG without dates or versions in it."""
     picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=100, metadata={"Software": None})
+    figure.savefig(picture, format="png", dpi=DPI, metadata={"Software": None})
     files.write(path, picture.getvalue())

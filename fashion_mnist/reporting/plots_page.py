@@ -21,15 +21,23 @@ PAGE = """<!DOCTYPE html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
 {refresh_tag}
 <title>Fashion-MNIST: plots</title>
 <script>%s</script>
 <style>
-  body { font-family: system-ui, sans-serif; margin: 1rem; color: #222; }
+  :root { --paper: #fff; --ink: #1c2126; --soft: #59636e; }
+  @media (prefers-color-scheme: dark) {
+    :root { --paper: #14181c; --ink: #e6e9ec; --soft: #9aa4ae; }
+  }
+  body { font-family: system-ui, sans-serif; margin: 1rem; }
+  body { color: var(--ink); background: var(--paper); }
   main { display: flex; flex-wrap: wrap; gap: 1.5rem; align-items: flex-start; }
-  main > div { border: none !important; max-width: 100%%; overflow-x: auto; }
-  main img { max-width: 100%%; width: 42rem; }
-  main p { margin: 0; color: #666; font-size: 0.8rem; }
+  main > div { border: none !important; max-width: 100%%; }
+  main .vega-embed { max-width: 100%%; }
+  main .vega-embed svg.marks { display: block; max-width: 100%%; height: auto; }
+  main img { max-width: 100%%; width: 64rem; }
+  main p { margin: 0; color: var(--soft); font-size: 0.8rem; }
 </style>
 </head>
 <body>
@@ -41,10 +49,19 @@ PAGE = """<!DOCTYPE html>
 """
 
 
+# SVG scales down to a phone's width; DVC calls vegaEmbed without options.
+EMBED = """
+const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+const config = {background: "transparent", axis: {gridColor: "#343b42"}};
+const looks = {renderer: "svg", ...(dark && {theme: "dark", config})};
+window.vegaEmbed = (place, spec, options) => vegaEmbed(place, spec, {...looks, ...options});
+"""
+
+
 def template() -> str:
     """The page before DVC fills it, with Vega, Vega-Lite and Vega-Embed in it."""
-    scripts = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed")
-    # Whatever the browser would take for the script's end, or DVC for a place to fill.
+    scripts = vl_convert.javascript_bundle(EMBED)
+    # Else the browser ends the script there, and DVC fills the place.
     scripts = scripts.replace("</script", "<\\/script").replace("{scripts}", "{ scripts}")
     return PAGE % scripts
 

@@ -8,70 +8,144 @@ import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from importlib import metadata
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.reporting import results, words
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.reporting import figures, results, words
 from fashion_mnist.running import params
 from fashion_mnist.storage import candidates, records
 
 TEMPLATE = Path(__file__).with_suffix(".html")
-# As .dvc/plots/training.json has them: a model has the same colour in both.
-COLORS = ("#000000", "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
+# The style sheet's, which has other colours for dark mode.
+VARIABLES = {
+    figures.TRAINING: "training",
+    figures.VALIDATION: "validation",
+    figures.INK: "ink",
+    figures.SOFT: "soft",
+    figures.GRID: "line",
+}
 PACKAGES = {"TensorFlow": "tensorflow", "Keras": "keras", "DVC": "dvc", "NumPy": "numpy"}
 SPLITS = {
-    "stratified": "drawn anew for each model, with equal shares of every class",
-    "shuffled": "drawn anew for each model",
-    "nested": "drawn, as by the original, from what the split before has left for training",
+    "stratified": "drawn again for each model, with equal shares of every class",
+    "shuffled": "drawn again for each model",
+    "nested": "drawn, as in the original, from what the previous split left for training",
 }
 
 
-def colors(names: Sequence[str]) -> dict[str, str]:
-    """A model's colour by its name, given out as Vega does: in alphabetical order."""
-    return dict(zip(sorted(names), cycle(COLORS), strict=False))
-
-
-def curves(key: str, label: str, history: Sequence[Mapping[str, Any]]) -> str:
-    """One panel with the curves of all models, as an SVG element without a title or legend.
+def curves(
+    name: str,
+    key: str,
+    histories: Sequence[Sequence[Mapping[str, Any]]],
+    limits: tuple[float, float],
+) -> str:
+    """The training of one model, or the mean of several, as an SVG element without a title.
 
     Args:
+        name: begins the ids, which may occur only once on a page.
         key: "loss" or "accuracy".
-        label: of the vertical axis.
-        history: rows with model, images ("training" or "validation"), epoch, loss, accuracy.
+        histories: of each model, rows with images, epoch, loss, accuracy.
+        limits: of the vertical axis.
     """
-    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    figure = Figure(figsize=(4.4, 2.9), layout="constrained")
     axes = figure.subplots()
-    names = list(dict.fromkeys(row["model"] for row in history))
-    for name, color in colors(names).items():
-        for images, style in (("training", (0, (1, 1.5))), ("validation", "-")):
-            rows = [row for row in history if row["model"] == name and row["images"] == images]
-            epochs, values = [row["epoch"] for row in rows], [row[key] for row in rows]
-            # A single epoch is a point, and no line.
-            marker = "o" if len(rows) == 1 else ""
-            axes.plot(epochs, values, linestyle=style, color=color, linewidth=1.6, marker=marker)
-    axes.set(xlabel="epoch", ylabel=label)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if key == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %"))
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.grid(alpha=0.25)
+    figures.draw_curves(axes, key, histories)
+    axes.set_ylim(limits)
+    epoch = figures.overfits_after(histories[0]) if len(histories) == 1 else None
+    if epoch:
+        figures.mark_overfitting(axes, epoch, "overfits")
     text = io.StringIO()
     nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    with mpl.rc_context({"svg.hashsalt": key}):  # else a random one
+    with mpl.rc_context({"svg.hashsalt": name}):  # else a random one
         figure.savefig(text, format="svg", metadata=nothing, transparent=True)
     svg = text.getvalue()
     svg = svg[svg.index("<svg") :]
-    # An id may stand only once on a page.
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{key}-", svg)
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    for color, variable in VARIABLES.items():
+        svg = svg.replace(color.lower(), f"var(--{variable})")
     # HTML knows the namespaces; the style sheet decides on the size.
     return re.sub(r'\s(xmlns(:xlink)?|width|height|version)="[^"]*"', "", svg, count=5)
+
+
+def all_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+    """SVG elements by "loss" and "accuracy", then "baseline" and "candidates"."""
+    groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {"baseline": {}, "candidates": {}}
+    for row in history:
+        group = groups["baseline" if row["model"] == candidates.BASELINE else "candidates"]
+        group.setdefault(row["model"], []).append(row)
+    found: dict[str, dict[str, str]] = {}
+    for key in ("loss", "accuracy"):
+        epochs, values = [row["epoch"] for row in history], [row[key] for row in history]
+        limits = figures.without_first(epochs, values)
+        found[key] = {
+            group: curves(f"{key}-{group}", key, list(models.values()), limits)
+            for group, models in groups.items()
+        }
+    return found
+
+
+def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
+    """What is told of a model's training.
+
+    Returns:
+        overfits: the epoch with the lowest validation loss, if it overfits after it; or None.
+        lowest: that loss.
+        best, last: validation rows of the epoch with the lowest loss, and of the last one.
+        training: the training row of the last epoch.
+    """
+    rows = [row for row in history if row["model"] == model]
+    validation = [row for row in rows if row["images"] == "validation"]
+    return {
+        "overfits": figures.overfits_after(rows),
+        "best": min(validation, key=lambda row: row["loss"]),
+        "last": validation[-1],
+        "training": [row for row in rows if row["images"] == "training"][-1],
+    }
+
+
+def confusion() -> list[dict[str, Any]]:
+    """A row a class: its name, and for each predicted class the number of images and a share.
+
+    The share is of the largest that any class has of another.
+    """
+    pairs = records.read_csv("plots/confusion.csv", texts=("actual", "predicted"))
+    counts = Counter((row["actual"], row["predicted"]) for row in pairs)
+    totals = Counter(row["actual"] for row in pairs)
+    shares = {pair: count / totals[pair[0]] for pair, count in counts.items()}
+    largest = max((share for (a, b), share in shares.items() if a != b), default=1)
+    return [
+        {
+            "name": actual,
+            "cells": [
+                {
+                    "name": predicted,
+                    "count": counts[actual, predicted],
+                    "shade": round(shares.get((actual, predicted), 0) / largest, 3),
+                }
+                for predicted in CLASS_NAMES
+            ],
+        }
+        for actual in CLASS_NAMES
+    ]
+
+
+def mistakes() -> list[dict[str, Any]]:
+    """The most confident mistakes, each with its place in the picture that explains them (px)."""
+    rows = records.read_csv("plots/mistakes.csv", texts=("actual", "predicted"))
+    grid = figures.EXPLANATIONS
+    width, height = (round(inches * figures.DPI) - 2 for inches in (grid.width, grid.height))
+    # One pixel less at each edge, where the pictures' edges are blurred.
+    corners = [
+        [round(inches * figures.DPI) + 1 for inches in grid.place(index)]
+        for index in range(len(rows))
+    ]
+    boxes = [(*corner, width, height) for corner in corners]
+    return [{**row, "box": " ".join(map(str, box))} for row, box in zip(rows, boxes, strict=True)]
 
 
 def picture(path: str) -> str:
@@ -88,12 +162,12 @@ def picture(path: str) -> str:
 
 
 def percent(fraction: float, digits: int = 2) -> str:
-    """A fraction in percent, with a space that no line ends at."""
+    """A fraction in percent, with a no-break space before the sign."""
     return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
 
 
 def edited_since_last_run() -> list[str]:
-    """The keys of params.yaml that no longer hold what the last run used.
+    """The keys of params.yaml whose values differ from those of the last run.
 
     Raises:
         InputError: params.yaml or dvc.lock is damaged.
@@ -103,14 +177,14 @@ def edited_since_last_run() -> list[str]:
     for used in params.recorded().values():
         for key, then in used.items():
             now = params.value_of(values, key)
-            # An architecture that is no longer chosen may be gone; the choice itself tells.
+            # An architecture that is no longer chosen may be gone; the choice itself has changed.
             if now is not None and now != then:
                 edited.add(key)
     return sorted(edited)
 
 
 def versions() -> dict[str, str]:
-    """Of what the results stand on, as it is installed here."""
+    """The versions installed here of what the results depend on."""
     found = {"Python": platform.python_version()}
     for name, package in PACKAGES.items():
         try:
@@ -122,7 +196,7 @@ def versions() -> dict[str, str]:
 
 def commit() -> str | None:
     """The git commit that is checked out, and whether the files differ from it."""
-    if not Path(".git").exists():  # this may lie in a repository that is another project's
+    if not Path(".git").exists():  # the folder may lie in another project's repository
         return None
     try:
         head = _git("rev-parse", "--short=12", "HEAD")
@@ -133,13 +207,13 @@ def commit() -> str | None:
 
 
 def _git(*arguments: str) -> str:
-    # It may be read while someone commits: no lock is taken.
+    # Someone may be committing: take no lock.
     command = ["git", "--no-optional-locks", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def commonest_mistake() -> tuple[str, str, int, int] | None:
-    """The class most often taken for another, that other, how often, and of how many images."""
+    """(true class, predicted class, times, the true class's images) of the commonest mistake."""
     rows = records.read_csv("plots/confusion.csv", texts=("actual", "predicted"))
     wrong = Counter(
         (row["actual"], row["predicted"]) for row in rows if row["actual"] != row["predicted"]
@@ -162,6 +236,7 @@ def contents() -> dict[str, Any]:
     scores = records.read_json("metrics/test.json")
     classes = records.read_csv("plots/per_class.csv", texts=("class",))
     history = records.read_csv("plots/training.csv", texts=("model", "images"))
+    wrong = mistakes()
     return {
         "config": config,
         "models": models,
@@ -171,11 +246,15 @@ def contents() -> dict[str, Any]:
         "weakest": min(classes, key=lambda row: row["f1"]),
         "data": records.read_json("metrics/data.json"),
         "commonest_mistake": commonest_mistake(),
-        "colors": colors(list(dict.fromkeys(row["model"] for row in history))),
-        "loss": curves("loss", "cross-entropy (nats)", history),
-        "accuracy": curves("accuracy", "accuracy", history),
-        "confusion": picture("plots/confusion.png"),
-        "mistakes": picture("plots/mistakes.png"),
+        "curves": all_curves(history),
+        "baseline": last_epochs(history, candidates.BASELINE),
+        "candidates": [last_epochs(history, name) for name in names[1:]],
+        "confusion": confusion(),
+        "explanations": picture("plots/explanations.png"),
+        "explanations_size": [
+            round(inches * figures.DPI) for inches in figures.EXPLANATIONS.size(len(wrong))
+        ],
+        "mistakes": wrong,
         "original": results.ORIGINAL,
         "original_test": results.ORIGINAL_TEST,
         "trained": [
@@ -196,6 +275,7 @@ def render(values: Mapping[str, Any]) -> str:
     )
     filters: dict[str, Callable[..., Any]] = {
         "percent": percent,
+        "confidence": figures.percent,
         "count": "{:,}".format,
         "layer_rows": words.layer_rows,
         "recipe_in_words": words.recipe,
