@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install repro comparison test test-slow lint fuzz plots report bench bench-full crash clean
+.PHONY: help install repro comparison test test-slow test-jax lint fuzz plots report bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -28,6 +28,10 @@ test: .venv/installed  ## every module, and the pipeline on a small data set: ab
 
 test-slow: .venv/installed  ## the pipeline killed, starved and moved
 	@$(RUN) python -m pytest -n 2 -m slow
+
+test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
+	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
+	@$(RUN) PYTHONPATH=.venv/jax python -m pytest tests/test_stages.py -k "backend and jax"
 
 lint: .venv/installed  ## style and types
 	@$(RUN) ruff check .
