@@ -100,6 +100,19 @@ def write_pictures(
         figures.mistakes(images[worst], labels[worst], probabilities[worst]),
         PLOTS / "mistakes.png",
     )
+    predicted = probabilities.argmax(axis=1)
+    records.write_csv(
+        PLOTS / "mistakes.csv",
+        (
+            {
+                "image": int(index),  # in the test set, from 0
+                "actual": dataset.CLASS_NAMES[labels[index]],
+                "predicted": dataset.CLASS_NAMES[predicted[index]],
+                "confidence": float(probabilities[index].max()),
+            }
+            for index in worst
+        ),
+    )
     evidence = occlusion.evidence(lambda covered: predict(model, covered), images[worst])
     figures.save(
         figures.explanations(images[worst], labels[worst], probabilities[worst], evidence),

@@ -1,4 +1,4 @@
-"""A headless Chromium, driven through its DevTools pipe, and a proxy that counts what leaves it."""
+"""A headless Chromium, driven through its DevTools pipe, and a proxy that records requests."""
 
 import base64
 import fcntl
@@ -21,7 +21,7 @@ LOCAL = ("file:", "data:", "blob:", "about:")
 
 
 class Proxy(socketserver.ThreadingTCPServer):
-    """Gives nothing, and notes in `asked` the first line of every request."""
+    """Refuses every request, and appends its first line to `asked`."""
 
     daemon_threads = True
 
@@ -35,15 +35,15 @@ class _Refuse(socketserver.StreamRequestHandler):
 
     def handle(self) -> None:
         self.server.asked.append(self.rfile.readline().decode().strip())
-        self.wfile.write(b"HTTP/1.1 502 Nothing is given\r\nContent-Length: 0\r\n\r\n")
+        self.wfile.write(b"HTTP/1.1 502 Refused\r\nContent-Length: 0\r\n\r\n")
 
 
 class Page:
     """A tab.
 
     Attributes:
-        errors: what the page has thrown, and what stands as an error on its console.
-        requests: the addresses that it has asked for, other than files and what it holds itself.
+        errors: exceptions that the page threw, and errors on its console.
+        requests: the URLs that it requested, except files and what it contains itself.
     """
 
     def __init__(self, chromium: "Chromium", session: str) -> None:
@@ -56,7 +56,7 @@ class Page:
         return self._chromium.call(method, self._session, **arguments)
 
     def evaluate(self, script: str) -> Any:
-        """What `script`, or the promise that it gives, comes to."""
+        """The value of `script`, or of the promise that it returns."""
         done = self.call(
             "Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True
         )
@@ -73,9 +73,19 @@ class Page:
         )
 
     def screenshot(self, file: Path) -> None:
-        """The whole page, also what lies below the window."""
+        """The whole page, beyond the window's lower edge too."""
         shot = self.call("Page.captureScreenshot", format="png", captureBeyondViewport=True)
         file.write_bytes(base64.b64decode(shot["data"]))
+
+    def prefer(self, scheme: str) -> None:
+        """Set the user's colour scheme, "light" or "dark"."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        self.call("Emulation.setEmulatedMedia", features=[feature])
+
+    def pdf(self, file: Path) -> None:
+        """The page as it is printed."""
+        printed = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
+        file.write_bytes(base64.b64decode(printed["data"]))
 
     def notice(self, event: str, details: dict) -> None:
         if event == "Page.loadEventFired":
@@ -99,7 +109,7 @@ class Chromium:
     """A running browser.
 
     Attributes:
-        asked: the first line of every request by which a page has tried to reach the network.
+        asked: the first line of every request by which a page tried to reach the network.
     """
 
     def __init__(self, to: int, back: int, proxy: Proxy) -> None:
@@ -111,8 +121,8 @@ class Chromium:
         self._pages: dict[str, Page] = {}
 
     def open(self, file: Path, width: int = 1200, before: str = "") -> Page:
-        """A new tab with `file`, loaded to its last picture, `before` run ahead of its scripts."""
-        # The browser's own errands go elsewhere: only pages use the proxy that notes.
+        """A new tab with `file`, completely loaded; the script `before` runs before its own."""
+        # The browser's own requests go elsewhere: only pages use the recording proxy.
         context = self.call(
             "Target.createBrowserContext",
             proxyServer=self._proxy,
@@ -146,12 +156,12 @@ class Chromium:
         return answer["result"]
 
     def _receive(self, deadline: float) -> dict:
-        """The next message; an event is noticed by its page."""
+        """The next message; its page is told of an event."""
         while b"\0" not in self._received:
             ready, _, _ = select.select([self._back], [], [], max(0, deadline - time.monotonic()))
-            assert ready, f"Chromium says nothing for {PATIENCE:.0f} s"
+            assert ready, f"Chromium has not answered for {PATIENCE:.0f} s"
             data = os.read(self._back, 1 << 20)
-            assert data, "Chromium has ended"
+            assert data, "Chromium has exited"
             self._received += data
         text, _, self._received = self._received.partition(b"\0")
         message = json.loads(text)
@@ -163,7 +173,7 @@ class Chromium:
 
 @contextmanager
 def started(profile: Path) -> Iterator[Chromium]:
-    """A Chromium with the empty folder `profile`, which can reach nothing but files."""
+    """A Chromium with the empty folder `profile`, which can reach only files."""
     assert EXECUTABLE
     with ExitStack() as stack:
         proxy = stack.enter_context(Proxy())
@@ -173,13 +183,13 @@ def started(profile: Path) -> Iterator[Chromium]:
         back, write = os.pipe()
         stack.callback(os.close, to)
         stack.callback(os.close, back)
-        # Above 4, so that the shell can make them 3 and 4, which Chromium wants.
+        # Above 4: the shell makes them 3 and 4, where Chromium expects them.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in (read, write)]
         options = [
             "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --mute-audio",
             "--disable-background-networking --disable-component-update --disable-sync",
             "--disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe",
-            "--proxy-server=127.0.0.1:9",  # where nobody listens
+            "--proxy-server=127.0.0.1:9",  # where nothing listens
         ]
         process = subprocess.Popen(
             [
@@ -192,7 +202,7 @@ def started(profile: Path) -> Iterator[Chromium]:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        # Only Chromium has them now, so that its end is an end here too.
+        # Only Chromium holds them now: if it exits, reading ends here.
         for end in (read, write, *ends):
             os.close(end)
         chromium = Chromium(to, back, proxy)

@@ -70,3 +70,7 @@ def test_every_pixel_is_covered_as_often_as_its_neighbours():
     times = occlusion.patches().sum(axis=0)
     assert times.min() >= 4
     assert times.max() <= 9
+
+
+def test_no_images_need_no_explanation():
+    assert occlusion.evidence(looking(lambda x: x), np.zeros((0, 28, 28), np.uint8)).shape[0] == 0

@@ -1,6 +1,7 @@
 """The pictures: what they say, and that the same numbers give the same bytes."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from fashion_mnist.learning.dataset import CLASS_NAMES
-from fashion_mnist.reporting import figures
+from fashion_mnist.reporting import figures, report
 from tests.conftest import ROOT, tiny_set
 
 
@@ -138,3 +139,14 @@ def test_training_and_validation_have_the_same_colours_in_every_picture():
     template = json.loads((ROOT / ".dvc/plots/training.json").read_text())
     colors = template["spec"]["encoding"]["color"]["scale"]["range"]
     assert colors == [figures.TRAINING, figures.VALIDATION]
+
+
+def test_the_reports_curves_take_their_colours_from_the_style_sheet():
+    svg = report.curves("a", "loss", [history([0.5, 0.4, 0.3], [0.5, 0.3, 0.4])], (0.2, 0.6))
+    assert {"var(--training)", "var(--validation)", "var(--ink)"} <= set(
+        re.findall(r"var\(--\w+\)", svg)
+    )
+    assert not re.search("#[0-9a-f]{6};", svg)  # black on a dark page could not be read
+    assert svg == report.curves(
+        "a", "loss", [history([0.5, 0.4, 0.3], [0.5, 0.3, 0.4])], (0.2, 0.6)
+    )

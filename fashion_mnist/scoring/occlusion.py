@@ -29,6 +29,8 @@ def evidence(
             the 257 versions of each image.
         images: uint8 (N, 28, 28).
     """
+    if not len(images):  # Keras refuses an empty batch
+        return np.zeros(images.shape)
     masks = patches()
     gray = images.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
     covered = np.where(masks, gray[:, np.newaxis], images[:, np.newaxis])
