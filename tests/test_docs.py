@@ -35,10 +35,24 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```", text_of(page), re.MULTILINE | re.DOTALL)
 
 
-def as_run(line: str) -> str:
-    for written, run in INSTEAD.items():
-        line = re.sub(rf"^{written}", run, line)
-    return line
+def as_run(page: str) -> list[str]:
+    """A script a block; a command that an earlier page shows too is not run again."""
+    earlier = {
+        without_comment(line)
+        for before in PAGES[: PAGES.index(page)]
+        for line in "".join(blocks(before, "sh")).splitlines()
+    }
+    scripts = []
+    for block in blocks(page, "sh"):
+        lines = [line for line in map(without_comment, block.splitlines()) if line not in earlier]
+        for written, run in INSTEAD.items():
+            lines = [re.sub(rf"^{written}", run, line) for line in lines]
+        scripts.append("\n".join(["set -ex", *lines]))
+    return scripts
+
+
+def without_comment(line: str) -> str:
+    return re.sub(r"\s+#.*", "", line)
 
 
 def add_examples(page: str, workspace: Workspace) -> list[tuple[str, str]]:
@@ -56,10 +70,9 @@ def add_examples(page: str, workspace: Workspace) -> list[tuple[str, str]]:
 def test_every_command_of_a_page_works(real_project: Workspace, tmp_path: Path, page: str):
     workspace = real_project.copy(tmp_path / "project")
     add_examples(page, workspace)
-    for block in blocks(page, "sh"):
-        script = "\n".join(["set -ex", *map(as_run, block.splitlines())])
+    for script in as_run(page):
         done = workspace.run("bash", "-c", script)
-        assert done.returncode == 0, f"{block}\n{done.stdout}\n{done.stderr}"
+        assert done.returncode == 0, f"{script}\n{done.stdout}\n{done.stderr}"
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "yaml")])
