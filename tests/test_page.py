@@ -39,14 +39,13 @@ SIZES = """
 })
 """
 
-MODELS = ("baseline", "model-1", "model-2")
+GROUPS = ("baseline", "candidates (mean and range)")
 LOSS, ACCURACY = ({"epoch", y} for y in ("cross-entropy (nats)", "accuracy (fraction)"))
 LABELS = [  # of each plot: its title, its axes, and its legend
-    {"Loss by epoch", *LOSS, *MODELS, "training", "validation"},
-    {"Accuracy by epoch", *ACCURACY, *MODELS, "training", "validation"},
-    {"Confusion matrix of the best model on the test set", "true class", "predicted class"},
-    {"F1 by class of the best model on the test set", "F1", "class"},
-    *({model, *LOSS, "training", "validation"} for model in MODELS),
+    {"Loss by epoch", *LOSS, *GROUPS, "training", "validation"},
+    {"Accuracy by epoch", *ACCURACY, *GROUPS, "training", "validation"},
+    {"Confusion matrix of the best model, test images", "true class", "predicted class"},
+    {"F1 of the best model by class, test images", "F1", "class"},
 ]
 
 

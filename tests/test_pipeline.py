@@ -226,8 +226,10 @@ def test_every_plot_is_drawn_and_no_other(finished_workspace: Workspace, tmp_pat
     specs = [json.loads(text) for text in re.findall(r"var spec = (.*);", page)]
     top = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
     titles = [next(iter(plot.values()))["title"] for plot in top if isinstance(plot, dict)]
-    models = ["baseline", "model-1", "model-2"]
-    assert sorted(spec["title"]["text"] for spec in specs) == sorted([*titles, *models])
+    shown = [
+        spec["title"] if isinstance(spec["title"], str) else spec["title"]["text"] for spec in specs
+    ]
+    assert sorted(shown) == sorted(titles)
     assert all(spec["data"]["values"] for spec in specs)
     assert page.count("<img") == sum(isinstance(plot, str) for plot in top)
 

@@ -14,7 +14,7 @@ from fashion_mnist.reporting import report, results, words
 from fashion_mnist.running import params
 from fashion_mnist.storage import candidates, records
 from tests.browser import Chromium
-from tests.conftest import ROOT, Call, Workspace
+from tests.conftest import Call, Workspace
 from tests.jobs import CLASSIFIER, layers, recipe
 
 REPORT = "plots/report.html"
@@ -134,7 +134,7 @@ def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
         "metrics/data.json",
         "plots/training.csv",
         "plots/confusion.csv",
-        "plots/mistakes.png",
+        "plots/mistakes.csv",
     ],
 )
 def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
@@ -200,28 +200,6 @@ def test_a_network_is_described_on_one_line():
     assert words.network(layers(text)) == (
         "ResidualBlock 16 > 3 x ((Conv2D > ReLU) + (identity)) > Flatten > Dense"
     )
-
-
-def test_a_model_has_the_colour_that_it_has_in_the_plots():
-    template = json.loads((ROOT / ".dvc/plots/training.json").read_text())
-    assert list(report.COLORS) == template["spec"]["encoding"]["color"]["scale"]["range"]
-    names = [f"model-{number}" for number in range(1, 9)]
-    assert report.colors(["baseline", *names])["baseline"] == report.COLORS[0]
-    assert len(report.colors(names)) == 8
-
-
-def test_the_curves_are_lines_of_their_models_colours():
-    rows = [
-        {"model": model, "images": images, "epoch": epoch, "loss": 1 / epoch, "accuracy": 0.5}
-        for model in ("baseline", "model-1")
-        for images in ("training", "validation")
-        for epoch in (1, 2, 3)
-    ]
-    svg = report.curves("loss", "loss", rows)
-    for color in report.COLORS[:2]:
-        # Ticks and the frame have narrower lines.
-        lines = re.findall(rf'"fill: none[^"]*stroke: {color.lower()};[^"]*1\.6[^"]*"', svg)
-        assert sorted("stroke-dasharray" in line for line in lines) == [False, True]
 
 
 def test_a_browser_shows_it_without_errors_requests_or_sideways_scrolling(
