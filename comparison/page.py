@@ -166,25 +166,29 @@ def picture(rows: Sequence[Row]) -> Figure:
     axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.12)
+    axes.margins(x=0.2)
     known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
     axes.legend(known.values(), known.keys(), loc="lower right")
     return figure
 
 
 def _name(axes: Any, rows: Sequence[Row]) -> None:
-    """Put each row's name to the right of its point; several at one place share a column."""
+    """Put each row's name beside its point, on the left where another one follows closely."""
     columns: dict[int, list[Row]] = {}
     for row in rows:
         columns.setdefault(row["multiply_adds"] // 1_000_000, []).append(row)
+    sizes = sorted({row["multiply_adds"] for row in rows})
     for column in columns.values():
         above = 0.0
+        size = column[0]["multiply_adds"]
+        is_close = any(size < other < 10 * size for other in sizes)
         for row in sorted(column, key=lambda row: row["accuracy"]):
             above = max(row["accuracy"], above + 0.006)
             axes.annotate(
                 row["name"],
                 (row["multiply_adds"], row["accuracy"]),
-                (1.12 * row["multiply_adds"], above),
+                (row["multiply_adds"] * (0.88 if is_close else 1.12), above),
+                ha="right" if is_close else "left",
                 va="center",
                 fontsize=9,
             )
