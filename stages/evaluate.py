@@ -49,18 +49,18 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
     """
     # Keras takes seconds to load.
     from fashion_mnist.learning.prediction import predict
-    from fashion_mnist.model_files.loading import load_model
+    from fashion_mnist.model_files import loading
     from fashion_mnist.scoring import scores
 
     images, labels = dataset.read(TEST)
-    best = load_model(BEST)
+    best = loading.load_model(BEST)
     probabilities = predict(best, images)
     found: dict[str, Any] = scores.scores(probabilities, labels)
     if has_flips:
         mirrored = predict(best, images[:, :, ::-1])
         found["flip_averaging"] = scores.in_short((probabilities + mirrored) / 2, labels)
     if len(models) > 1:
-        averaged = np.mean([predict(load_model(path), images) for path in models], axis=0)
+        averaged = np.mean([predict(loading.load_model(path), images) for path in models], axis=0)
         found["ensemble"] = {"models": len(models), **scores.in_short(averaged, labels)}
     predicted = probabilities.argmax(axis=1)
     records.write_json(METRICS, found)

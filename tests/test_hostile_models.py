@@ -304,7 +304,7 @@ ATTACKS = {
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the same harmless model in both formats."""
     folder = tmp_path_factory.mktemp("good")
-    model = networks.build("x", NETWORK)
+    model = networks.build(NETWORK)
     for suffix in (".h5", ".keras"):
         model.save(folder / f"model{suffix}")
     return folder

@@ -30,7 +30,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 
 @pytest.fixture
 def model() -> keras.Model:
-    return networks.build("x", LAYERS)
+    return networks.build(LAYERS)
 
 
 MODELS = Path(__file__).parent / "models"
@@ -306,7 +306,7 @@ def test_a_network_that_gives_nothing_of_use_is_refused(
 
 def test_a_network_of_this_project_sees_what_it_was_trained_on(tmp_path: Path):
     layers = [("Rescaling", {"scale": 1 / 255}), *LAYERS]
-    saving.save(networks.build("x", layers), tmp_path / "ours.h5")
+    saving.save(networks.build(layers), tmp_path / "ours.h5")
     assert loading.load(tmp_path / "ours.h5").notes == []
 
 

@@ -373,7 +373,7 @@ def asked(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) 
     """A workspace with a best model, which no training made, as none of these tests needs that."""
     workspace = fresh_workspace.copy(tmp_path_factory.mktemp("asked") / "project")
     layers = [("Flatten", {}), ("Dense", {"units": 10, "activation": "softmax"})]
-    model = networks.build("x", layers)
+    model = networks.build(layers)
     model.set_weights([np.random.default_rng(0).normal(0, 0.2, (784, 10)), np.zeros(10)])
     saving.save(model, workspace.path / "models/best_model.h5")
     return workspace
@@ -525,14 +525,14 @@ def test_many_pictures_take_one_model_and_one_prediction(
     ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     called = []
-    for module, name in ((loading, "load_model"), (prediction, "predict")):
+    for module, name in ((loading, "load"), (prediction, "predict")):
         function = getattr(module, name)
         spy = functools.partial(lambda f, n, *given: called.append(n) or f(*given), function, name)
         monkeypatch.setattr(module, name, spy)
     LIGHT.save(tmp_path / "a.png")
     code, out, _ = ask(*["a.png"] * 100)
     assert (code, len(out.splitlines())) == (0, 101)
-    assert sorted(called) == ["load_model", "predict"]
+    assert sorted(called) == ["load", "predict"]
 
 
 def test_a_warning_is_told_beside_the_answer(ask: Callable, tmp_path: Path):
@@ -556,11 +556,11 @@ def test_the_table_fits_80_columns_whatever_the_names_are(ask: Callable, tmp_pat
 
 def test_answers_that_are_not_numbers_are_one_sentence(ask: Callable, tmp_path: Path):
     layers = [("Flatten", {}), ("Dense", {"units": 10, "activation": "softmax"})]
-    model = networks.build("x", layers)
+    model = networks.build(layers)
     model.set_weights([np.full((784, 10), np.nan), np.zeros(10)])
     saving.save(model, tmp_path / "diverged.h5")
     LIGHT.save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"^diverged\.h5 .*not numbers"):
+    with pytest.raises(InputError, match=r"^diverged\.h5 predicts numbers that are not finite"):
         ask("--model", "diverged.h5", "a.png")
 
 

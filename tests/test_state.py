@@ -44,7 +44,7 @@ def test_a_key_is_made_of_parameters_data_and_the_code_that_can_change_a_result(
     for name, matters in (
         ("fashion_mnist/learning/state.py", True),
         ("fashion_mnist/running/provenance.py", False),  # silent
-        ("comparison/page.py", False),  # not loaded
+        ("comparison/never_loaded.py", False),
     ):
         edited = code | {name: "edited"}
         monkeypatch.setattr(provenance, "_code", lambda edited=edited: edited)

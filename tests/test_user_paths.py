@@ -114,7 +114,13 @@ def test_windows_line_ends_make_no_stage_stale(real_project: Workspace, tmp_path
 
 
 def test_make_lists_its_targets():
-    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        ["make", "--no-print-directory", "help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {line.split()[0] for line in done.stdout.splitlines()} == targets
 
