@@ -1,0 +1,148 @@
+"""The command `dvc-parallel`, also `python -m dvc_parallel`."""
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+from dvc_parallel.errors import InputError, os_error
+
+DESCRIPTION = """\
+Run the stages of a DVC pipeline that are out of date, as many at once as there are cores.
+
+The results are those of `dvc repro`, byte for byte. A stage that computes with several
+threads has `meta: {threads: N}` in dvc.yaml and takes N of the cores. The longest way to
+the end goes first, by how long the stages took in earlier runs."""
+EPILOG = """\
+examples:
+  dvc-parallel                          everything in this folder's dvc.yaml
+  dvc-parallel --jobs 4 train@1         one stage and all that it needs, on four cores
+  dvc-parallel --dry                    what would run, and how long it would take
+  dvc-parallel -S train.lr=0.1,0.01     two experiments, which `dvc exp show` lists"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells bad arguments in one sentence, as all other bad input."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise InputError."""
+        raise InputError(f"{message} (see {self.prog} --help)")
+
+
+def parser() -> Parser:
+    """The command's arguments."""
+    parser = Parser(
+        prog="dvc-parallel",
+        description=DESCRIPTION,
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "targets",
+        nargs="*",
+        metavar="TARGET",
+        help="as in dvc repro: a stage, which is run with all that it needs, or a dvc.yaml "
+        "(default: the dvc.yaml of this folder)",
+    )
+    parser.add_argument(
+        "-j", "--jobs", metavar="N", help="how many cores may be used (default: all)"
+    )
+    parser.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="run on a Dask cluster whose workers share this folder, such as tcp://10.0.0.1:8786",
+    )
+    parser.add_argument(
+        "--dry", action="store_true", help="print the plan with estimated times and run nothing"
+    )
+    parser.add_argument("-f", "--force", action="store_true", help="run fresh stages, too")
+    parser.add_argument(
+        "--downstream", action="store_true", help="run the targets and all that needs them"
+    )
+    parser.add_argument(
+        "-s", "--single-item", action="store_true", help="run the targets without what they need"
+    )
+    parser.add_argument(
+        "-k", "--keep-going", action="store_true", help="has no effect: this is the default"
+    )
+    parser.add_argument(
+        "--pull", action="store_true", help="download missing data instead of making it again"
+    )
+    parser.add_argument(
+        "--allow-missing",
+        action="store_true",
+        help="take a stage whose data is only missing for fresh",
+    )
+    parser.add_argument(
+        "-S",
+        "--set-param",
+        action="append",
+        default=[],
+        metavar="[FILE:]KEY=VALUE",
+        help="run as an experiment with another parameter; several values, separated by commas, "
+        "make an experiment each",
+    )
+    parser.add_argument(
+        "-n",
+        "--name",
+        metavar="NAME",
+        help="run as an experiment of this name",
+    )
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    given = parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _terminate)
+    from dvc_parallel import command
+
+    jobs = command.positive("--jobs", given.jobs) if given.jobs is not None else None
+    options = command.Options(
+        targets=tuple(given.targets),
+        force=given.force,
+        downstream=given.downstream,
+        single_item=given.single_item,
+        pull=given.pull,
+        allow_missing=given.allow_missing,
+    )
+    if given.set_param or given.name:
+        from dvc_parallel.experiments import run_experiments
+
+        if given.dry or given.scheduler:
+            raise InputError("an experiment runs on this machine: leave out --dry and --scheduler")
+        return run_experiments(options, jobs, given.set_param, given.name)
+    return command.reproduce(options, jobs, given.scheduler, given.dry)
+
+
+def _terminate(number: int, _: object) -> NoReturn:
+    sys.exit(128 + number)
+
+
+def guarded(main: Callable[[], int]) -> int:
+    """Call `main`; what the user can fix becomes one line on stderr and exit code 1."""
+    try:
+        return main()
+    except InputError as error:
+        message = str(error)
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does: nothing can be told any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        message = os_error(error)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)
+    return 1
+
+
+def run() -> NoReturn:
+    """The entry point of the console command."""
+    sys.exit(guarded(main))
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,119 @@
+"""Workers on this machine."""
+
+import contextlib
+import os
+import pickle
+import queue
+import signal
+import subprocess
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic
+
+from dvc_parallel import worker
+from dvc_parallel.worker import Handle, Job, Message, Outcome
+from dvc_parallel.workspace import GRACE
+
+TRIES = 3  # how often a stage whose worker dies is started
+
+
+class LocalCrew:
+    """Runs each stage in an idle worker, or in a new one if all are busy."""
+
+    def __init__(self, environment: Mapping[str, str], run_lock: int, count: int) -> None:
+        self._environment = environment
+        self._run_lock = run_lock
+        self._idle: list[Handle] = []
+        self._busy: dict[Handle, tuple[str, Job]] = {}
+        self._claims: dict[Handle, tuple[str, str] | None] = {}
+        self._tries: dict[str, int] = {}
+        self._events: queue.SimpleQueue[tuple[Handle, Message | None]]
+        self._events = queue.SimpleQueue()
+        self._idle = [self._hire() for _ in range(count)]  # they all start while the first works
+
+    def start(self, name: str, job: Job) -> None:
+        """Have a stage run."""
+        self._tries[name] = self._tries.get(name, 0) + 1
+        handle = self._idle.pop() if self._idle else self._hire()
+        self._busy[handle] = (name, job)
+        with contextlib.suppress(BrokenPipeError):  # it has died, as its reader will notice
+            worker.send(handle.jobs, job)
+
+    def _hire(self) -> Handle:
+        handle = worker.start(os.getcwd(), self._environment, self._run_lock)  # noqa: PTH109
+        threading.Thread(target=self._read, args=[handle], daemon=True).start()
+        return handle
+
+    def _read(self, handle: Handle) -> None:
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
+            while True:
+                self._events.put((handle, Message(*pickle.load(handle.messages))))  # noqa: S301
+        self._events.put((handle, None))
+
+    def next(self, timeout: float) -> tuple[str, Message] | None:
+        """Wait so many seconds for the next message about a stage."""
+        while True:
+            try:
+                handle, message = self._events.get(timeout=timeout)
+            except queue.Empty:
+                return None
+            if message is None:
+                if lost := self._bury(handle):
+                    return lost
+                continue
+            if message.kind == "claim":
+                self._claims[handle] = message.content
+                continue
+            name, _ = self._busy[handle]
+            if message.kind == "outcome":
+                del self._busy[handle]
+                self._idle.append(handle)
+            return name, message
+
+    def _bury(self, handle: Handle) -> tuple[str, Message] | None:
+        """A worker has died: end what is left of its stage, and start that again."""
+        _kill(handle)
+        if claim := self._claims.pop(handle, None):
+            _unlock(*map(Path, claim))
+        if handle in self._idle:
+            self._idle.remove(handle)
+            return None
+        name, job = self._busy.pop(handle)
+        if self._tries[name] == TRIES:
+            error = (
+                f"its worker died {TRIES} times, last with exit code {handle.process.returncode}"
+            )
+            return name, Message("outcome", Outcome(error))
+        self.start(name, job)
+        return name, Message("line", "starts again: its worker died")
+
+    def close(self) -> None:
+        """End the workers; a stage that still runs is interrupted, and killed if need be."""
+        for handle in self._idle:
+            handle.process.kill()  # and nothing of its group: a stage may have started a service
+            handle.process.wait()
+        for handle in self._busy:
+            with contextlib.suppress(BrokenPipeError):
+                handle.jobs.close()
+        deadline = monotonic() + GRACE + 1
+        for handle in self._busy:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                handle.process.wait(max(0.0, deadline - monotonic()))
+            _kill(handle)
+        self._idle, self._busy = [], {}
+
+
+def _kill(handle: Handle) -> None:
+    """Kill a worker and all of its process group, and wait for it."""
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(handle.process.pid, signal.SIGKILL)
+    handle.process.wait()
+
+
+def _unlock(lock: Path, claim: Path) -> None:
+    """Remove a lock that is a hard link to the claim of a worker that has died."""
+    with contextlib.suppress(FileNotFoundError):
+        if lock.samefile(claim):
+            lock.unlink()
+    claim.unlink(missing_ok=True)

@@ -1,0 +1,56 @@
+"""In projects of all shapes, dvc.lock is the one that `dvc repro` writes, byte for byte."""
+
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+from dvc.repo import Repo
+
+from dvc_parallel.tests.conftest import parallel
+from dvc_parallel.tests.layouts import layouts
+
+LAYOUTS = layouts(pause=0)
+
+
+def locks(top: Path) -> dict[str, bytes]:
+    return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("dvc.lock")}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_dvc_lock_is_the_one_of_dvc_repro(name: str, tmp_path: Path) -> None:
+    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
+    ended = parallel(LAYOUTS[name].write(ours))
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    with chdir(LAYOUTS[name].write(theirs)), Repo() as repo:
+        repo.reproduce()
+    assert locks(ours) == locks(theirs)
+    assert len(locks(ours)) == (3 if name == "several dvc.yaml" else 1)
+
+
+def test_an_upstream_pipeline_in_another_dvc_yaml_is_not_missed(tmp_path: Path) -> None:
+    folder = LAYOUTS["several dvc.yaml"].write(tmp_path)
+    assert parallel(folder).returncode == 0
+    (folder / "one/seed").write_text("other\n")
+    ended = parallel(folder)
+    assert ended.returncode == 0
+    assert "other" in (folder / "both").read_text()
+    assert "nothing to do" in parallel(folder).stdout
+
+
+def test_below_a_monorepos_root_the_stages_of_the_folder_are_meant(tmp_path: Path) -> None:
+    folder = LAYOUTS[".dvc above"].write(tmp_path)
+    assert "6 of 6 stages done" in parallel(folder).stdout
+    assert parallel(folder).stdout == "nothing to do: 6 of 6 stages are up to date\n"
+    (folder / "a").unlink()
+    assert "2 of 2 stages done" in parallel(folder).stdout
+    ended = parallel(tmp_path)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: ")
+    assert "dvc.yaml' does not exist" in ended.stderr
+
+
+def test_no_stage_at_all_is_an_error(tmp_path: Path) -> None:
+    folder = LAYOUTS["foreach"]._replace(files={"dvc.yaml": "stages: {}\n"}).write(tmp_path)
+    ended = parallel(folder)
+    assert ended.returncode == 1
+    assert ended.stderr == f"error: there is no stage in {folder}\n"

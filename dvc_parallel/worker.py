@@ -1,0 +1,294 @@
+"""A worker: a process that reproduces one stage after the other with DVC's own code.
+
+It reads jobs from its standard input and writes messages to its standard output, both
+pickled. It lives as long as its standard input stays open: whoever started it has only to
+die for the worker and its stage to end, even by a signal that cannot be caught.
+"""
+
+import codecs
+import contextlib
+import os
+import pickle
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
+
+from dvc_parallel.errors import in_one_line
+from dvc_parallel.plan import Reference
+from dvc_parallel.workspace import GRACE, open_repo
+
+if TYPE_CHECKING:
+    from dvc.stage import Stage
+
+BUSY = 10.0  # seconds that another DVC has to give back the files that a stage needs
+PACKAGE = Path(__file__).parent
+END_OF_STAGE = b"\0dvc-parallel\0"
+# What DVC prints around a stage's own lines, and this program reports itself.
+CHATTER = re.compile(
+    r"\s*$|Running stage '|(Updating|Generating) lock file '|Use `dvc push` |"
+    r"To (track the changes with git|enable auto staging), run:|\s+(git add|dvc config) "
+)
+
+
+class Job(NamedTuple):
+    """A stage to reproduce.
+
+    Attributes:
+        stage: where it is written.
+        upstream: the stages directly above it.
+        options: those of DVC's `Stage.reproduce`.
+    """
+
+    stage: Reference
+    upstream: tuple[Reference, ...]
+    options: dict[str, Any]
+
+
+class Message(NamedTuple):
+    """What a worker sends.
+
+    The kinds are a whole `line`, a line that is still `growing`, the `outcome` of a stage, and
+    first of all the `claim`: DVC's lock file and the worker's claim to it, if it has one.
+    """
+
+    kind: str
+    content: Any
+
+
+class Outcome(NamedTuple):
+    """What became of a stage.
+
+    Attributes:
+        error: why it failed, or an empty text.
+        seconds: how long its command ran; 0 if it did not have to.
+        entry: what belongs into dvc.lock; None if that stays as it is.
+        changed: files besides, such as .gitignore, that DVC has written for it.
+    """
+
+    error: str
+    seconds: float = 0.0
+    entry: Any = None
+    changed: frozenset[str] = frozenset()
+
+
+class Handle(NamedTuple):
+    """A worker as seen by the process that started it."""
+
+    process: subprocess.Popen[bytes]
+    jobs: BinaryIO
+    messages: BinaryIO
+
+
+def start(folder: str, environment: Mapping[str, str], keep_open: int | None) -> Handle:
+    """Start a worker, as the leader of a process group of its own.
+
+    Args:
+        folder: its working directory.
+        environment: its environment variables.
+        keep_open: a descriptor that the worker inherits, with the lock that lies on it.
+    """
+    # Not with -m, which would import from the working directory.
+    code = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); import dvc_parallel.worker as w"
+    # The stage's `python` is the one that runs this, with or without an activated environment.
+    path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-c", f"{code}; w.main()"],
+        cwd=folder,
+        env={**environment, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=[] if keep_open is None else [keep_open],
+    )
+    return Handle(process, cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
+
+
+def send(stream: BinaryIO, message: Job | Message) -> None:
+    """Send a job to a worker, or its message back."""
+    pickle.dump(tuple(message), stream)
+    stream.flush()
+
+
+def main() -> None:
+    """Serve jobs until standard input ends."""
+    # A shell's background job ignores interrupts, and would hand that on to the stages.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    jobs = os.fdopen(os.dup(0), "rb")
+    channel = Channel(os.fdopen(os.dup(1), "wb"))
+    reader = Jobs(jobs)
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, 0)
+    try:
+        worker = Worker()
+        channel.send(Message("claim", worker.claim))
+        while (job := reader.next()) is not None:
+            channel.finish(worker.reproduce(job))
+            reader.idle()
+    finally:
+        if reader.abandoned:
+            os.killpg(0, signal.SIGKILL)  # what is left of the stage, and this worker
+
+
+class Jobs:
+    """The jobs from standard input; if that ends, the stage that runs is ended, too."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self.abandoned = False
+        self._stream = stream
+        self._lock = threading.Condition()
+        self._job: Job | None = None
+        self._over = False
+        self._busy = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self) -> None:
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                stage, upstream, options = pickle.load(self._stream)  # noqa: S301
+                with self._lock:
+                    self._job = Job(stage, upstream, options)
+                    self._busy = True
+                    self._lock.notify()
+        with self._lock:
+            self._over = True
+            self.abandoned = self._busy
+            self._lock.notify()
+        if self.abandoned:
+            # DVC itself heeds an interrupt only while no command runs: then the command does.
+            os.killpg(0, signal.SIGINT)
+            sleep(GRACE)
+            os.killpg(0, signal.SIGKILL)
+
+    def next(self) -> Job | None:
+        """Wait for a job; None if there will be no more."""
+        with self._lock:
+            self._lock.wait_for(lambda: self._job or self._over)
+            job, self._job = self._job, None
+            return None if self.abandoned else job
+
+    def idle(self) -> None:
+        """The job is done."""
+        with self._lock:
+            self._busy = False
+
+
+class Channel:
+    """Sends what the stages and DVC print, line by line, and the outcomes, in this order."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self._sending = threading.Lock()
+        self._silent = threading.Event()
+        output, into = os.pipe()
+        os.dup2(into, 1)
+        os.dup2(into, 2)
+        os.close(into)
+        threading.Thread(target=self._forward, args=[output], daemon=True).start()
+
+    def finish(self, outcome: Outcome) -> None:
+        """Send an outcome behind all lines that were printed before."""
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.write(1, END_OF_STAGE)
+        self._silent.wait()
+        self._silent.clear()
+        self.send(Message("outcome", outcome))
+
+    def send(self, message: Message) -> None:
+        """Send a message."""
+        with self._sending:
+            send(self._stream, message)
+
+    def _forward(self, output: int) -> None:
+        decoder = codecs.getincrementaldecoder("utf-8")("replace")
+        mark = END_OF_STAGE.decode()
+        text = ""
+        while data := os.read(output, 65536):
+            text += decoder.decode(data)
+            text, over, rest = text.partition(mark)
+            *lines, text = text.split("\n")
+            if over and text:
+                lines.append(text)
+                text = ""
+            for line in lines:
+                self._line("line", line)
+            if text.strip("\r"):
+                text = text[text.rstrip("\r").rfind("\r") + 1 :]
+                self._line("growing", text)
+            if over:
+                self._silent.set()
+                text = rest
+
+    def _line(self, kind: str, text: str) -> None:
+        line = text.rstrip().rsplit("\r")[-1]  # of a progress bar, its last state
+        if not CHATTER.match(line):
+            self.send(Message(kind, line))
+
+
+class Worker:
+    """Reproduces stages of the repository around the working directory."""
+
+    def __init__(self) -> None:
+        self._repo = open_repo(print)
+        self._stages: dict[Reference, Stage] = {}
+
+    @property
+    def claim(self) -> tuple[str, str] | None:
+        """DVC's lock file and this worker's claim to it, if the lock outlives its owner."""
+        inner = self._repo.lock.inner
+        return (inner.lockfile, inner._claimfile) if hasattr(inner, "_claimfile") else None
+
+    def reproduce(self, job: Job) -> Outcome:
+        """Do what `dvc repro` does for a stage, except for its entry in dvc.lock."""
+        from dvc.lock import LockError
+
+        deadline = monotonic() + BUSY
+        while True:
+            try:
+                entry = self._reproduce(job)
+                error = ""
+            except LockError as busy:
+                # Another DVC uses the stage's files, or the last worker that had it still ends.
+                if not self._seconds and monotonic() < deadline:
+                    sleep(0.1)
+                    continue
+                error = in_one_line(busy)
+            except Exception as failure:  # whatever DVC or a library raises fails the stage
+                error = in_one_line(failure)
+            break
+        changed = frozenset(self._repo.scm_context.files_to_track)
+        self._repo.scm_context.files_to_track = set()
+        if error:
+            return Outcome(error, self._seconds, None, changed)
+        return Outcome("", self._seconds, entry, changed)
+
+    @property
+    def _seconds(self) -> float:
+        return self._repo.lock.away
+
+    def _reproduce(self, job: Job) -> Any:
+        from dvc.repo import lock_repo
+        from dvc.stage import PipelineStage
+        from dvc.stage.serialize import to_lockfile
+
+        with lock_repo(self._repo):
+            stage = self._stage(job.stage)
+            upstream = [self._stage(above) for above in job.upstream]
+            if not stage.reproduce(upstream=upstream, **job.options):
+                return None
+            if isinstance(stage, PipelineStage):
+                return to_lockfile(stage)[stage.name]
+            stage.dump(update_pipeline=False)
+            return None
+
+    def _stage(self, reference: Reference) -> "Stage":
+        if reference not in self._stages:
+            for stage in self._repo.stage.load_all(reference.path):
+                self._stages[Reference(stage.path, getattr(stage, "name", None))] = stage
+        return self._stages[reference]
