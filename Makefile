@@ -11,11 +11,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
 	@$(RUN) python -m fashion_mnist check
-	@$(RUN) python -m fashion_mnist.parallel
+	@$(RUN) python -m dvc_parallel
 	@$(RUN) python -m fashion_mnist results
 
 comparison: .venv/installed  ## train other networks too, and put them in a table: over an hour
-	@cd comparison && $(RUN) python -m fashion_mnist.parallel
+	@cd comparison && $(RUN) python -m dvc_parallel
 	@cd comparison && $(RUN) python -m comparison.page
 
 help:  ## list the targets
@@ -24,10 +24,10 @@ help:  ## list the targets
 install: .venv/installed  ## set up .venv, from packages pinned by hash
 
 test: .venv/installed  ## every module, and the pipeline on a small data set: about three minutes
-	@$(RUN) python -m pytest -n 2 -m "not slow"
+	@$(RUN) python -m pytest -n 2 -m "not slow" tests dvc_parallel/tests
 
 test-slow: .venv/installed  ## the pipeline killed, starved and moved
-	@$(RUN) python -m pytest -n 2 -m slow
+	@$(RUN) python -m pytest -n 2 -m slow tests dvc_parallel/tests
 
 test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
 	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
@@ -62,14 +62,14 @@ clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and
 	git clean -fdxq --exclude=.venv data models plots metrics comparison .dvc/cache .dvc/tmp
 
 # setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
-# The project itself is installed in place, so that comparison/ finds the package above it.
-.venv/installed: requirements.txt constraints.txt pyproject.toml
+# The project's packages are installed in place, so that comparison/ finds them above it.
+.venv/installed: requirements.txt constraints.txt pyproject.toml dvc_parallel/pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv .venv
 	@sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt >.venv/build.txt
 	$(PIP) --require-hashes -r .venv/build.txt
 	$(PIP) --require-hashes --no-build-isolation -r constraints.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --no-build-isolation --editable . --editable ./dvc_parallel
 	@touch $@
 
 # The page of `dvc plots show`, with its scripts in it.

@@ -223,7 +223,7 @@ def pipeline(full: bool, folder: Path) -> dict[str, Any]:
     serial = clone(folder / "serial", changes)
     parallel = clone(folder / "parallel", changes)
     one_by_one = run("dvc", "repro", where=serial)
-    done = python("fashion_mnist.parallel", where=parallel)
+    done = python("dvc_parallel", where=parallel)
     locks = [(where / "dvc.lock").read_bytes() for where in (serial, parallel)]
     if locks[0] != locks[1]:
         raise InputError("serial and parallel runs gave different results")
@@ -236,7 +236,7 @@ def pipeline(full: bool, folder: Path) -> dict[str, Any]:
             one = typical(epochs("\n".join(lines)))
             seconds += one * (times_longer - SHORT_EPOCHS) / min(CORES, 5)
     repeated = [
-        [python("fashion_mnist.parallel", where=parallel).seconds for _ in range(5)],
+        [python("dvc_parallel", where=parallel).seconds for _ in range(5)],
         [run("dvc", "status", where=parallel).seconds for _ in range(5)],
     ]
     return {
@@ -277,7 +277,7 @@ def training_seconds(folder: Path, images: int, splits: int, jobs: int) -> float
         where = clone(Path(name, "project"), changes)
         run("dvc", "repro", "preprocess", where=where)
         targets = [f"train@{number}" for number in range(1, splits + 1)]
-        command = ("fashion_mnist.parallel", "--jobs", str(jobs), *targets)
+        command = ("dvc_parallel", "--jobs", str(jobs), *targets)
         return python(*command, where=where).seconds
 
 

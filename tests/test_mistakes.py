@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 import pytest
 import yaml
-from zc.lockfile import LockFile
 
 from tests.conftest import ROOT, Call, Workspace
 
@@ -197,22 +196,6 @@ def test_a_full_disk_is_one_sentence(
     assert line.startswith(f"error: {file}")
     assert line.endswith(": File too large: make room on the disk and run it again")
     assert workspace.files() == before
-
-
-def test_a_second_run_at_once_is_refused_in_a_sentence(workspace: Workspace):
-    lock = LockFile(str(workspace.path / ".dvc/tmp/parallel.lock"))
-    done = workspace.run("python", "-m", "fashion_mnist.parallel")
-    lock.close()
-    assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-
-
-def test_claims_of_a_killed_run_are_ignored(workspace: Workspace):
-    claim = '{"models/candidates/model-1.h5": {"pid": 4194305, "cmd": "dvc repro"}}'
-    stale = f'{{"write": {claim}, "read": {{}}}}'
-    (workspace.path / ".dvc/tmp/rwlock").write_text(stale)
-    done = workspace.run("python", "-m", "fashion_mnist.parallel")
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize("version", ["3.10", "3.14"])

@@ -61,7 +61,7 @@ def test_a_run_on_a_full_disk_says_so_and_ends_well_when_there_is_room(
     (tmp_path / "disk").mkdir()
     # For a part of the raw data; for all of it, but for no more; for everything.
     rooms = ("300", "1000", "100000")
-    command = "python -m fashion_mnist.parallel"
+    command = "python -m dvc_parallel"
     places = (str(fresh_workspace.path), str(tmp_path / "disk"))
     done = fresh_workspace.run(*NAMESPACE, "python", "-c", GROWING_DISK, *places, *rooms, command)
     assert done.returncode == 0, done.stderr

@@ -17,7 +17,7 @@ from tests.conftest import Workspace
 
 COMMANDS = {
     "serial": ("dvc", "repro"),
-    "parallel": (sys.executable, "-m", "fashion_mnist.parallel"),
+    "parallel": (sys.executable, "-m", "dvc_parallel"),
 }
 LONGEST = 240  # seconds
 LITTER = re.compile(r"\.[\w-]{22}\.tmp")  # of a DVC that was killed while it linked a file
@@ -129,7 +129,7 @@ def strike(fresh: Workspace, folder: Path, run: Run, point: Point) -> Outcome:
         kill_all(crash["CRASH_RUN"])
     struck = first.wait(LONGEST) != 0 or not ended_by_itself
 
-    # DVC itself cannot go on from a dvc.lock that it has left half written: see `dag.plan`.
+    # DVC cannot go on from a dvc.lock that it has left half written; dvc_parallel/dvclock.py can.
     for mode in dict.fromkeys((point.mode, "parallel")):
         again = run_out(workspace, mode, count)
         if again.returncode == 0:
