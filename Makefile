@@ -31,7 +31,7 @@ test-slow: .venv/installed  ## the pipeline killed, starved and moved
 
 test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
 	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
-	@$(RUN) PYTHONPATH=.venv/jax python -m pytest tests/test_stages.py -k "backend and jax"
+	@$(RUN) PYTHONPATH=.venv/jax python -m pytest tests/test_stages.py -k jax
 
 lint: .venv/installed  ## style and types
 	@$(RUN) ruff check .

@@ -208,8 +208,15 @@ def test_a_python_that_tensorflow_does_not_run_on_is_refused(tmp_path: Path, ver
         "exec(sys.argv[2])\n"
     )
     old.chmod(0o755)
-    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
-        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "dvc_parallel").mkdir()
+    for name in (
+        "Makefile",
+        "requirements.txt",
+        "constraints.txt",
+        "pyproject.toml",
+        "dvc_parallel/pyproject.toml",
+    ):
+        shutil.copy(ROOT / name, tmp_path / name)
     done = subprocess.run(
         ["make", "repro", f"PYTHON={old}"], cwd=tmp_path, capture_output=True, text=True
     )
