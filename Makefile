@@ -59,7 +59,8 @@ crash: .venv/installed  ## kill the pipeline at 100 points and run it again: abo
 	@$(RUN) python -m tests.crash --points 100
 
 clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and .venv
-	git clean -fdxq --exclude=.venv data models plots metrics comparison .dvc/cache .dvc/tmp
+	rm -rf data/raw/*-ubyte data/processed/*.npz models/baseline.h5 models/candidates models/checkpoints
+	rm -rf plots/page plots/report.html comparison/models .dvc/cache .dvc/tmp comparison/.dvc/tmp
 
 # setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
 # The project's packages are installed in place, so that comparison/ finds them above it.

@@ -55,4 +55,6 @@ def dvc_errors() -> Iterator[None]:
             sentence += f" (line {mark.line + 1})"
         elif isinstance(cause, Invalid):
             sentence += f" ({cause})"
+        elif sentence.endswith("is not a git repository"):
+            sentence += ": run `git init`, or `dvc config core.no_scm true` to do without git"
         raise InputError(sentence) from None

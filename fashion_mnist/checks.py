@@ -14,7 +14,7 @@ from fashion_mnist.learning import loop, networks
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.learning.schema import BLOCKS, Job, Layer
-from fashion_mnist.running.params import suggest
+from fashion_mnist.running.params import PARAMS, suggest
 
 # What Keras checks too late, or not at all.
 WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumulation_steps"}
@@ -33,6 +33,13 @@ def check(job: Job) -> None:
         InputError: Keras does not take a layer, an argument or an input; the network does not
             end in ten probabilities; or the recipe would drop out everything.
     """
+    try:
+        _check(job)
+    except InputError as error:
+        raise InputError(f"{PARAMS}: {error}") from None
+
+
+def _check(job: Job) -> None:
     recipe = job.recipe_key
     _check_layers(job.layers_key, job.layers)
     optimizer, arguments = job.recipe.optimizer

@@ -18,7 +18,7 @@ def sentence(text: str, how: str = ADAM, **changes: object) -> str:
         checks.check(job(text, how, **changes))
     message = str(error.value)
     assert message.isprintable()
-    return message
+    return message.removeprefix("params.yaml: ")
 
 
 @pytest.mark.parametrize(

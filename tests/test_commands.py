@@ -70,9 +70,13 @@ def test_check_prints_nothing_about_good_parameters(typed, project: Path):
         (
             "rate: 0.25",
             "rate: 25",
-            "architectures.improved[2].Dropout: Invalid value received for argument `rate`",
+            "params.yaml: architectures.improved[2].Dropout: Invalid value received for",
         ),
-        ("dropout_scale: 0.25", "dropout_scale: 4", "recipes.one-cycle.dropout_scale: 4 times"),
+        (
+            "dropout_scale: 0.25",
+            "dropout_scale: 4",
+            "params.yaml: recipes.one-cycle.dropout_scale: 4",
+        ),
     ],
 )
 def test_check_prints_one_sentence_about_a_mistake(
@@ -107,7 +111,7 @@ def test_check_leaves_what_was_trained_before_alone(
         (["results"], "params.yaml is missing: run this from the project's folder"),
         (["report"], "params.yaml is missing: run this from the project's folder"),
         (["score", "none.h5"], "none.h5"),
-        (["compare"], "--git-dir: not a git repository"),
+        (["compare"], "commits are compared, and this is no git repository"),
     ],
 )
 def test_in_another_folder_a_command_prints_one_sentence(

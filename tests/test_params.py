@@ -62,7 +62,7 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         ("tran", {}, "tran: no such key; did you mean train?"),
         (f"{RECIPE}.epoch", 3, f"{RECIPE}.epoch: no such key; did you mean epochs?"),
         (f"{RECIPE}.epochs", 0, f"{RECIPE}.epochs: must be greater than or equal to 1, not 0"),
-        (f"{RECIPE}.batch_size", "32", f"{RECIPE}.batch_size: must be a valid integer, not '32'"),
+        (f"{RECIPE}.batch_size", "32", f"{RECIPE}.batch_size: must be a whole number, not '32'"),
         (
             f"{RECIPE}.optimizer",
             {"Adam": {"learning_rate": "1e-3"}},
@@ -121,10 +121,10 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         ("train.splits", [], "train.splits: is empty"),
         ("train.splits", [0], "train.splits[0]: must be greater than or equal to 1, not 0"),
         ("train.threads", 0, "train.threads: must be greater than or equal to 1, not 0"),
-        ("train.seed", True, "train.seed: must be a valid integer, not True"),
+        ("train.seed", True, "train.seed: must be a whole number, not True"),
         ("fetch.sources", [], "fetch.sources: is empty"),
         ("preprocess", None, "preprocess: must be a mapping, not None"),
-        ("recipes", [], "recipes: must be a valid dictionary"),
+        ("recipes", [], "recipes: must be a mapping"),
     ],
 )
 def test_a_mistake_is_named_by_its_path(file: Path, path: str, value: object, message: str):

@@ -38,7 +38,10 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: this is not a git repository, or there is no such run.
     """
-    _git("rev-parse", "--git-dir")
+    try:
+        _git("rev-parse", "--git-dir")
+    except InputError:
+        raise InputError("commits are compared, and this is no git repository") from None
     experiments = _experiments()
     runs = {name: experiments.get(name, name) for name in arguments.runs} or experiments
     found = {"HEAD": _committed("HEAD"), WORKSPACE: _in_workspace()}

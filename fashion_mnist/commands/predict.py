@@ -154,8 +154,7 @@ def classify(model: Path, found: Sequence[Named]) -> np.ndarray:
 
     images = np.stack([named.picture.pixels for named in found])
     loaded = loading.load(model)
-    for note in loaded.notes:
-        print(f"note: {model}: {note}", file=sys.stderr, flush=True)
+    console.note(model, loaded.notes)
     return prediction.predict(loaded.model, images)
 
 

@@ -1,7 +1,6 @@
 """Score a Keras model, in a .h5 or .keras file of Keras 2 or 3, on the test set."""
 
 import argparse
-import sys
 from pathlib import Path
 
 from fashion_mnist.reporting import results
@@ -28,8 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     from fashion_mnist.scoring import scores
 
     loaded = loading.load(arguments.model)
-    for note in loaded.notes:
-        print(f"note: {arguments.model}: {note}", file=sys.stderr, flush=True)
+    console.note(arguments.model, loaded.notes)
     images, labels = dataset.read(TEST)
     found = scores.scores(prediction.predict(loaded.model, images), labels)
     console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))

@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -28,6 +28,12 @@ def say(text: str) -> None:
     """Print one line at once, so that a log shows it when it happens."""
     with tqdm.external_write_mode(file=sys.stdout):
         print(text, flush=True)
+
+
+def note(about: object, notes: Iterable[str]) -> None:
+    """Print remarks about something on standard error, a line each."""
+    for text in notes:
+        print(f"note: {about}: {text}", file=sys.stderr, flush=True)
 
 
 def progress(total: int | None, description: str, unit: str = "it", **options: Any) -> tqdm:
@@ -54,6 +60,10 @@ def run(main: Callable[[], int | None]) -> None:
         code = main()
     except InputError as error:
         code = _fail(str(error))
+    except BrokenPipeError:
+        # Whoever read the output has gone, as `head` does: nothing can be told any more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141  # as a shell reports it
     except OSError as error:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         code = _fail(f"{where}{why(error)}")

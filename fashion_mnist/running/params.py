@@ -28,6 +28,15 @@ PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 NAME = re.compile(r"[\w-]+")  # DVC gives a meaning to dots, brackets and braces
 
+PLAINLY = {  # what pydantic calls a value
+    r"a valid dictionary( or instance of \w+)?": "a mapping",
+    "a valid integer": "a whole number",
+    "a valid number": "a number",
+    "a valid list": "a list",
+    "a valid string": "text",
+    "a valid boolean": "true or false",
+}
+
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -260,7 +269,8 @@ def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
     else:
         said = first["msg"].replace("Input should be", "must be")
         said = re.sub(r"\w+ should have at least 1 item after validation, not 0", "is empty", said)
-        said = re.sub(r"a valid dictionary or instance of \w+", "a mapping", said)
+        for words, plain in PLAINLY.items():
+            said = re.sub(words, plain, said)
         if not isinstance(first["input"], Mapping | list | BaseModel):
             said += f", not {first['input']!r}"
     return _one_line(f"{path}: {said}" if path else said)
