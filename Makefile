@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install repro comparison test test-slow test-jax lint fuzz plots report bench bench-full crash clean
+.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -23,15 +23,18 @@ help:  ## list the targets
 
 install: .venv/installed  ## set up .venv, from packages pinned by hash
 
-test: .venv/installed  ## every module, and the pipeline on a small data set: about three minutes
-	@$(RUN) python -m pytest -n 2 -m "not slow" tests dvc_parallel/tests
+test: .venv/installed  ## every module, and the pipeline on a small data set: some minutes
+	@$(RUN) python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/installed  ## the pipeline killed, starved and moved
-	@$(RUN) python -m pytest -n 2 -m slow tests dvc_parallel/tests
+	@$(RUN) python -m pytest -n 2 -m slow
+
+test-parallel: .venv/installed  ## the runner of stages, dvc_parallel
+	@$(RUN) python -m pytest -n 2 -m "not slow" dvc_parallel/tests
 
 test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
 	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
-	@$(RUN) PYTHONPATH=.venv/jax python -m pytest tests/test_stages.py -k jax
+	@$(RUN) PYTHONPATH="$(CURDIR)/.venv/jax" python -m pytest tests/test_stages.py -k jax
 
 lint: .venv/installed  ## style and types
 	@$(RUN) ruff check .

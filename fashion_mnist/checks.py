@@ -178,7 +178,8 @@ def _try_step(job: Job, network: keras.Model) -> None:
         trainer = loop.compiled(network, job.recipe, steps=1)
         trainer(np.zeros((2, *IMAGE_SHAPE), np.uint8), training=True)
         weights = trainer.trainable_variables
-        trainer.optimizer.apply([keras.ops.zeros_like(weight) for weight in weights], weights)
+        gradients = [keras.ops.zeros(weight.shape, weight.dtype) for weight in weights]
+        trainer.optimizer.apply(gradients, weights)
     except Exception as error:
         raise InputError(
             f"{job.recipe_key} cannot train {job.layers_key}: {_said(error)}"

@@ -83,13 +83,15 @@ class Workspace:
     ) -> subprocess.CompletedProcess[str]:
         """Run `command` here as a user would who has activated the virtual environment."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        packages = [str(self.path.resolve()), os.environ.get("PYTHONPATH")]
         return subprocess.run(
             command,
             cwd=self.path / folder,
             env={
                 **os.environ,
                 "PATH": path,
-                "PYTHONPATH": str(self.path.resolve()),  # for comparison/, this copy's code
+                # For comparison/, this copy's code.
+                "PYTHONPATH": os.pathsep.join(filter(None, packages)),
                 "CI": "true",
                 **environment,
             },
