@@ -19,7 +19,7 @@ comparison: .venv/installed  ## train other networks too, and put them in a tabl
 	@cd comparison && $(RUN) python -m comparison.page
 
 help:  ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
 install: .venv/installed  ## set up .venv, from packages pinned by hash
 
