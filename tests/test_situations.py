@@ -7,12 +7,12 @@ user to show is tested in the module of its own kind.
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.conftest import ROOT, Call, Said, Workspace
 
@@ -23,7 +23,7 @@ PICTURES = ROOT / "tests/pictures"
 
 @pytest.fixture(scope="module")
 def project(real_project: Workspace, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The real project with its committed results; its params.yaml may be edited."""
+    """The real project with its committed results."""
     return real_project.copy(tmp_path_factory.mktemp("situations") / "project").path
 
 
@@ -31,16 +31,18 @@ Check = Callable[[str, str], Said]
 
 
 @pytest.fixture
-def check(project: Path, call: Call) -> Check:
-    """Replaces a text in params.yaml and runs `python -m fashion_mnist check`."""
+def check(project: Path, call: Call) -> Iterator[Check]:
+    """Runs `python -m fashion_mnist check` with a text in params.yaml replaced for the test."""
+    params = project / "params.yaml"
+    good = params.read_text()
 
     def run(old: str, new: str) -> Said:
-        good = (ROOT / "params.yaml").read_text()
         assert old in good
-        (project / "params.yaml").write_text(good.replace(old, new, 1))
+        params.write_text(good.replace(old, new, 1))
         return call(project, PROGRAM, "check")
 
-    return run
+    yield run
+    params.write_text(good)
 
 
 NADAM = "optimizer: {Nadam: {learning_rate: 0.006, beta_2: 0.98}}"
@@ -146,7 +148,6 @@ def test_a_model_of_another_project_is_read_or_refused_in_a_sentence(
     project: Path, call: Call, model: str, told: str
 ):
     path = str(MODELS / model)
-    (project / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
     done = call(project, PROGRAM, "predict", "--json", "--model", path, "docs/shirt.png")
     assert done.code == told.startswith("error")
     assert done.err.startswith(told.replace("MODEL", path)), done.err
@@ -156,29 +157,16 @@ def test_a_model_of_another_project_is_read_or_refused_in_a_sentence(
         assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=1e-3)
 
 
-def picture(number: int) -> Image.Image:
-    return Image.open(PICTURES / f"{number}-plain.png").convert("L")
-
-
-def framed(tone: int) -> Image.Image:
-    image = Image.new("L", (picture(0).width + 2, picture(0).height + 2), tone)
-    image.paste(picture(0), (1, 1))
-    return image
-
-
-def twelve_bit() -> Image.Image:
-    return Image.fromarray(np.asarray(picture(0)).astype(np.uint16) * 16)
-
-
+PLAIN = Image.open(PICTURES / "0-plain.png").convert("L")
 GOOD = {
-    "plain.png": picture(0),
-    "dark-frame.png": framed(20),
-    "light-frame.png": framed(200),
+    "plain.png": PLAIN,
+    "dark-frame.png": ImageOps.expand(PLAIN, border=1, fill=20),
+    "light-frame.png": ImageOps.expand(PLAIN, border=1, fill=200),
     "viridis.png": Image.open(PICTURES / "0-viridis.png"),
-    "twelve-bit.png": twelve_bit(),
-    "-dash.png": picture(0),
-    "photo.jfif": picture(0),
-    "photo.jpe": picture(0),
+    "twelve-bit.png": Image.fromarray(np.asarray(PLAIN).astype(np.uint16) * 16),
+    "-dash.png": PLAIN,
+    "photo.jfif": PLAIN,
+    "photo.jpe": PLAIN,
 }
 
 
