@@ -181,6 +181,14 @@ class Pipeline(NamedTuple):
         *_, number = (number for step, what, number in self.log() if step == name)
         return psutil.Process(number)
 
+    def kill_worker(self, process: subprocess.Popen) -> None:
+        """Kill the only worker of a run with `--jobs 1`.
+
+        A step's parent may be a shell: dash stays between DVC and the command, bash does not.
+        """
+        (worker,) = psutil.Process(process.pid).children()
+        worker.kill()
+
 
 @pytest.fixture(scope="session")
 def templates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:

@@ -1,8 +1,6 @@
 """DVC's locks: waited for, but not in silence, and not for the dead."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -79,7 +77,7 @@ def test_hard_locks_work(fresh: Pipeline, serial: bytes) -> None:
     held = fresh.order("train-1", "hold")
     with fresh.running("--jobs", "1") as process:
         until(lambda: "train-1" in fresh.started(), "the stage")
-        os.kill(fresh.step("train-1").ppid(), signal.SIGKILL)
+        fresh.kill_worker(process)
         held.unlink()
         output = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, output
