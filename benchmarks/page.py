@@ -11,18 +11,31 @@ from fashion_mnist.reporting.markdown import table
 from fashion_mnist.storage import files, records
 
 HERE = Path(__file__).parent
-GOALS = {  # what the ratio is, whether it should be low or high, and the bound
-    "time_to_accuracy": ("one model at 91.33 % / the original's 50 epochs", "≤", 0.05),
+GOALS = {  # what it is, whether it should be low or high, and the bound
+    "pipeline_seconds": ("the whole pipeline (s)", "≤", 200),
+    "pipeline_limit": ("... / its arithmetic at the rate of a bfloat16 product", "≤", 2.0),
+    "default_overhead": ("a step / without dropout and augmentation, one thread", "≤", 1.12),
+    "epoch_limit_bfloat16": ("an epoch / its arithmetic at a bfloat16 product's rate", "≤", 1.8),
+    "epoch_limit": ("... / at a float32 product's rate", "≤", 1.5),
+    "five_conv_step": ("a step of `five-conv` / its convolutions alone", "≤", 1.12),
+    "repro_parallel": ("`make repro` / serial `dvc repro`", "≤", 0.6),
+    "repro_original": ("`make repro` / the original's four models", "≤", 0.16),
+    "time_to_accuracy": ("one model at 91.33 % / the original's 50 epochs", "≤", 0.022),
     "time_to_accuracy_first": ("... / until the original first reaches 91.33 %", "≤", 0.33),
     "epoch": ("an epoch / the original's", "≤", 0.5),
     "epoch_pytorch": ("an epoch / PyTorch's eager loop", "≤", 0.4),
-    "epoch_limit": ("an epoch / the limit of matrix products", "≤", 1.5),
-    "repro_parallel": ("`make repro` / serial `dvc repro`", "≤", 0.6),
-    "repro_original": ("`make repro` / the original's four models", "≤", 0.25),
-    "unchanged": ("nothing to do / `dvc status`", "≤", 1.5),
     "two_jobs": ("throughput of two jobs / of one", "≥", 1.6),
-    "peak_memory": ("largest stage's peak / the original's", "≤", 0.5),
+    "peak_memory": (
+        "peak memory / the original's, above what loading takes",
+        "≤",
+        0.5,
+    ),
+    "experiment": ("one architecture by `dvc_parallel -S` / by `dvc exp run -S`", "≤", 0.6),
+    "unchanged": ("nothing to do / `dvc status`", "≤", 0.7),
 }
+
+
+STEPS = ("the default recipe", "the same without dropout and flips", "`five-conv`")
 
 
 def write(measured: Mapping[str, Any]) -> None:
@@ -37,7 +50,6 @@ def text(measured: Mapping[str, Any]) -> str:
     parts = [
         _head(measured),
         _ratios(measured["ratios"]),
-        _seconds(measured),
         "![Seconds to the original's accuracy, and seconds an epoch](times.png)",
         _figures(measured),
         _growth(measured["jobs"], records.read_json(growth) if growth.exists() else {}),
@@ -45,6 +57,11 @@ def text(measured: Mapping[str, Any]) -> str:
         (HERE / "notes.md").read_text(encoding="utf-8").strip(),
     ]
     return "\n\n".join(filter(None, parts)) + "\n"
+
+
+def limit(measured: Mapping[str, Any]) -> float:
+    """Seconds of an epoch's multiplications and additions at the rate of a bfloat16 product."""
+    return measured["one_model"]["seconds_an_epoch"] / measured["ratios"]["epoch_limit_bfloat16"]
 
 
 def picture(measured: Mapping[str, Any]) -> Figure:
@@ -60,7 +77,7 @@ def picture(measured: Mapping[str, Any]) -> Figure:
             "the original": old["seconds_an_epoch"],
             "PyTorch, eager": measured["pytorch_seconds_an_epoch"],
             "this project": new["seconds_an_epoch"],
-            "matrix products\nat full speed": new["limit_seconds_an_epoch"],
+            "its multiplications\nat full speed": limit(measured),
         },
     }
     figure = Figure(figsize=(10, 3.2), layout="constrained")
@@ -83,7 +100,8 @@ def _head(measured: Mapping[str, Any]) -> str:
         "Everything was run out (`make bench-full`)."
         if measured["full"]
         else "`make bench`: the original's fifty epochs and its other models are extrapolated from "
-        "two epochs, and the whole pipeline from one on 12,000 images and two epochs."
+        "four epochs, and the whole pipeline from one on 12,000 images and two epochs, with the "
+        "trainings side by side as the runner schedules them."
     )
     return (
         "# Benchmark\n\n"
@@ -106,17 +124,6 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
     return table(["ratio", "what", "measured", "goal", "reached"], rows)
 
 
-def _seconds(measured: Mapping[str, Any]) -> str:
-    """What has a goal in seconds, and no reference."""
-    rows = []
-    for what, seconds, bound in (
-        ("the whole pipeline", measured["pipeline"]["whole_seconds"], 240),
-        ("fetch and preprocess, data at hand", measured["one_model"]["preparation_seconds"], 4),
-    ):
-        rows.append([what, f"{seconds:.1f} s", f"≤ {bound} s", _verdict(seconds, "≤", bound)])
-    return table(["what", "measured", "goal", "reached"], rows)
-
-
 def _verdict(measured: float, sign: str, bound: float) -> str:
     reached = measured <= bound if sign == "≤" else measured >= bound
     return "yes" if reached else f"no, by {abs(measured / bound - 1):.0%}"
@@ -124,6 +131,7 @@ def _verdict(measured: float, sign: str, bound: float) -> str:
 
 def _figures(measured: Mapping[str, Any]) -> str:
     old, new, whole = (measured[key] for key in ("original", "one_model", "pipeline"))
+    rates = measured["steps"][str(measured["machine"]["cores"])]["flops"]
     first = old["seconds_to_first_reach"]
     rows = [
         ["the original, one model, 50 epochs", f"{old['seconds_of_50_epochs']:.0f} s"],
@@ -138,12 +146,22 @@ def _figures(measured: Mapping[str, Any]) -> str:
         ["the original, an epoch", f"{old['seconds_an_epoch']:.1f} s"],
         ["this project, an epoch", f"{new['seconds_an_epoch']:.1f} s"],
         [
-            f"its arithmetic at a 2048³ product's {new['gemm_flops'] / 1e9:.0f} GFLOP/s",
-            f"{new['limit_seconds_an_epoch']:.1f} s",
+            f"its arithmetic at a 2048³ product's {rates['bfloat16'] / 1e9:.0f} GFLOP/s in bfloat16"
+            f" ({rates['float32'] / 1e9:.0f} in float32)",
+            f"{limit(measured):.1f} s",
         ],
+        *(
+            [f"a step of {name}, {count} thread{'s' * (count != '1')}", f"{seconds * 1e3:.1f} ms"]
+            for count, steps in measured["steps"].items()
+            for name, seconds in zip(STEPS, steps["step_seconds"].values(), strict=True)
+        ),
         ["the original's whole program, four models", f"{old['seconds_of_program']:.0f} s"],
         ["an unchanged pipeline", f"{whole['unchanged_seconds']:.2f} s"],
         ["`dvc status`", f"{whole['status_seconds']:.2f} s"],
+        [
+            "memory that loading TensorFlow takes",
+            f"{measured['import_peak_bytes'] / 2**20:.0f} MiB",
+        ],
         ["peak memory of the original", f"{old['peak_bytes'] / 2**20:.0f} MiB"],
         ["peak memory of train", f"{new['peak_bytes'] / 2**20:.0f} MiB"],
         ["peak memory of the pipeline", f"{whole['peak_bytes'] / 2**20:.0f} MiB"],

@@ -25,6 +25,8 @@ import psutil
 from ruamel.yaml import YAML
 
 from benchmarks import page
+from dvc_parallel import schedule
+from dvc_parallel.schedule import Task
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.learning import dataset
@@ -41,29 +43,7 @@ ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
 SHORT_IMAGES, ALL_IMAGES, SHORT_EPOCHS = 12_000, 60_000, 2
 CORES = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count() or 1
 
-GEMM = """
-import sys, time, statistics
-from fashion_mnist.learning import backend
-backend.make_reproducible(int(sys.argv[1]))
-import tensorflow as tf
-a = tf.random.normal((2048, 2048))
-tf.matmul(a, a)
-times = []
-for _ in range(40):
-    started = time.perf_counter()
-    tf.matmul(a, a).numpy()
-    times.append(time.perf_counter() - started)
-print(2 * 2048**3 / statistics.median(times))
-"""
-
-
-SIZE = """
-from fashion_mnist.learning import networks
-from fashion_mnist.running import params
-from fashion_mnist.scoring.size import multiply_adds
-config = params.load()
-print(multiply_adds(networks.build(config.architectures[config.train.architecture])))
-"""
+IMPORT = "from fashion_mnist.learning import backend; import tensorflow"
 
 
 class Done(NamedTuple):
@@ -150,7 +130,7 @@ def test_accuracy(log: str, title: str) -> float:
 
 def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any]:
     """The original's way: one model for as many epochs as is asked, or its whole program."""
-    planned = ORIGINAL_EPOCHS if full else (2,)
+    planned = ORIGINAL_EPOCHS if full else (4,)  # the first warms up
     done = run(
         *("python", "-m", "benchmarks.original", str(ROOT / "data/processed")),
         *("--save", str(folder / "original.h5"), "--epochs", *map(str, planned)),
@@ -191,8 +171,6 @@ def one_model(folder: Path) -> dict[str, Any]:
     where = clone(folder / "one", {"train.threads": CORES, "train.recipe": FASTEST})
     preparation = [python(f"stages.{stage}", where=where) for stage in ("fetch", "preprocess")]
     trained = python("stages.train", "model-1", where=where)
-    multiply_adds = int(run("python", "-c", SIZE, where=where).output.split()[-1])
-    flops = float(run("python", "-c", GEMM, str(CORES), where=where).output.split()[-1])
     return {
         "seconds": trained.seconds,
         "epochs": len(epochs(trained.output)),
@@ -201,10 +179,17 @@ def one_model(folder: Path) -> dict[str, Any]:
         "peak_bytes": trained.peak_bytes,
         "preparation_seconds": sum(done.seconds for done in preparation),
         "preparation_peak_bytes": max(done.peak_bytes for done in preparation),
-        "gemm_flops": flops,
-        # A multiplication and an addition, forward and twice backward.
-        "limit_seconds_an_epoch": 6 * multiply_adds * ORIGINAL_IMAGES[0] / flops,
     }
+
+
+def steps(threads: int) -> dict[str, Any]:
+    """What `benchmarks.steps` measures with so many threads."""
+    return json.loads(python("benchmarks.steps", str(threads), where=ROOT).output.splitlines()[-1])
+
+
+def arithmetic(multiply_adds: int, images: int) -> int:
+    """Operations of an epoch: a product and a sum each, forward and twice backward."""
+    return 6 * multiply_adds * images
 
 
 def pytorch() -> float | None:
@@ -215,37 +200,84 @@ def pytorch() -> float | None:
     return float(done.output.split()[-1])
 
 
+def epochs_by_stage(log: str) -> dict[str, list[float]]:
+    """Seconds of each epoch by stage, from the log of `dvc repro` or of `dvc_parallel`."""
+    found: dict[str, list[float]] = {}
+    running = ""
+    for line in log.splitlines():
+        if stage := re.match(r"Running stage '(.+)':|(\S+) +\| ", line):
+            running = stage[1] or stage[2]
+        if seconds := epochs(line):
+            found.setdefault(running, []).extend(seconds)
+    return found
+
+
+def left_out(log: str) -> dict[str, float]:
+    """Seconds by which each stage would take longer with all images and all epochs."""
+    values = parameters()
+    longer = {}
+    for stage, seconds in epochs_by_stage(log).items():
+        recipe = values["recipes"][values[stage.partition("@")[0]]["recipe"]]
+        times = recipe["epochs"] * ALL_IMAGES / SHORT_IMAGES
+        longer[stage] = typical(seconds) * (times - SHORT_EPOCHS)
+    return longer
+
+
+def makespan(stages: Mapping[str, float]) -> float:
+    """How long the stages take on all cores: the trainings side by side, the others in a row."""
+    trainings = {stage for stage in stages if stage.startswith(("baseline", "train@"))}
+    tasks, before = {}, frozenset[str]()
+    for stage, seconds in stages.items():
+        if stage in trainings:
+            tasks[stage] = Task(frozenset({"preprocess"}), 1, seconds)
+        else:
+            tasks[stage] = Task(before, 1, seconds)
+            before = frozenset({stage}) | trainings if stage == "preprocess" else frozenset({stage})
+    return schedule.length(schedule.simulate(tasks, CORES, patient=False))
+
+
 def pipeline(full: bool, folder: Path) -> dict[str, Any]:
-    """`make repro` from an empty cache beside serial `dvc repro`; then with nothing to do."""
-    recipes = parameters()["recipes"]
-    short = {f"recipes.{name}.epochs": SHORT_EPOCHS for name in recipes}
+    """The whole pipeline from an empty cache, beside serial `dvc repro`; and with nothing to do."""
+    names = parameters()["recipes"]
+    short = {f"recipes.{name}.epochs": SHORT_EPOCHS for name in names}
     changes = {} if full else short | smaller(folder / "fewer", SHORT_IMAGES)
     serial = clone(folder / "serial", changes)
     parallel = clone(folder / "parallel", changes)
     one_by_one = run("dvc", "repro", where=serial)
-    done = python("dvc_parallel", where=parallel)
+    together = python("dvc_parallel", where=parallel)
     locks = [(where / "dvc.lock").read_bytes() for where in (serial, parallel)]
     if locks[0] != locks[1]:
         raise InputError("serial and parallel runs gave different results")
-    seconds = done.seconds
+    measured = re.findall(r"^(\S+) +\| done in ([\d.]+) s", together.output, re.MULTILINE)
+    stages = {name: float(seconds) for name, seconds in measured}
+    parallel_seconds, serial_seconds = together.seconds, one_by_one.seconds
     if not full:
-        for stage in ("baseline", *(f"train@{n}" for n in parameters()["train"]["splits"])):
-            lines = [line for line in done.output.splitlines() if line.startswith(f"{stage} ")]
-            recipe = recipes[parameters()[stage.partition("@")[0]]["recipe"]]
-            times_longer = recipe["epochs"] * ALL_IMAGES / SHORT_IMAGES
-            one = typical(epochs("\n".join(lines)))
-            seconds += one * (times_longer - SHORT_EPOCHS) / min(CORES, 5)
+        longer = left_out(together.output)
+        whole = {name: seconds + longer.get(name, 0) for name, seconds in stages.items()}
+        parallel_seconds += makespan(whole) - makespan(stages)
+        serial_seconds += sum(left_out(one_by_one.output).values())
+        stages = whole
     repeated = [
         [python("dvc_parallel", where=parallel).seconds for _ in range(5)],
         [run("dvc", "status", where=parallel).seconds for _ in range(5)],
     ]
     return {
-        "serial_seconds": one_by_one.seconds,
+        "stage_seconds": stages,
+        "parallel_seconds": parallel_seconds,
+        "serial_seconds": serial_seconds,
         "peak_bytes": one_by_one.peak_bytes,
-        "parallel_seconds": done.seconds,
-        "whole_seconds": seconds,
         "unchanged_seconds": statistics.median(repeated[0]),
         "status_seconds": statistics.median(repeated[1]),
+        "experiment": experiment(parallel),
+    }
+
+
+def experiment(project: Path) -> dict[str, float]:
+    """Seconds of one try of an architecture, with all that depends on it."""
+    change = ("-S", "train.architecture=lenet")
+    return {
+        "dvc_parallel": python("dvc_parallel", *change, "--name", "a", where=project).seconds,
+        "dvc": run("dvc", "exp", "run", *change, "--name", "b", "--force", where=project).seconds,
     }
 
 
@@ -293,18 +325,38 @@ def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
         return one / other if one and other else None
 
     old, new, whole = (measured[key] for key in ("original", "one_model", "pipeline"))
+    one, all_cores = measured["steps"]["1"], measured["steps"][str(CORES)]
     jobs = measured["jobs"]
+    values = parameters()
+    improved, first_version = (
+        arithmetic(all_cores["multiply_adds"][values[key]["architecture"]], ORIGINAL_IMAGES[0])
+        for key in ("train", "baseline")
+    )
+    candidate, baseline = (
+        values["recipes"][values[key]["recipe"]]["epochs"] for key in ("train", "baseline")
+    )
+    operations = len(values["train"]["splits"]) * candidate * improved + baseline * first_version
+    step, rates = all_cores["step_seconds"], all_cores["flops"]
+    epoch = new["seconds_an_epoch"]
+    largest = max(new["peak_bytes"], whole["peak_bytes"])
+    loaded = measured["import_peak_bytes"]
     return {
+        "pipeline_seconds": whole["parallel_seconds"],
+        "pipeline_limit": over(whole["parallel_seconds"], operations / rates["bfloat16"]),
+        "default_overhead": over(one["step_seconds"]["default"], one["step_seconds"]["plain"]),
+        "epoch_limit_bfloat16": over(epoch, improved / rates["bfloat16"]),
+        "epoch_limit": over(epoch, improved / rates["float32"]),
+        "five_conv_step": over(step["five_conv"], sum(all_cores["convolution_seconds"].values())),
+        "repro_parallel": over(whole["parallel_seconds"], whole["serial_seconds"]),
+        "repro_original": over(whole["parallel_seconds"], old["seconds_of_program"]),
         "time_to_accuracy": over(new["seconds"], old["seconds_of_50_epochs"]),
         "time_to_accuracy_first": over(new["seconds"], old["seconds_to_first_reach"]),
-        "epoch": over(new["seconds_an_epoch"], old["seconds_an_epoch"]),
-        "epoch_pytorch": over(new["seconds_an_epoch"], measured["pytorch_seconds_an_epoch"]),
-        "epoch_limit": over(new["seconds_an_epoch"], new["limit_seconds_an_epoch"]),
-        "repro_parallel": over(whole["parallel_seconds"], whole["serial_seconds"]),
-        "repro_original": over(whole["whole_seconds"], old["seconds_of_program"]),
-        "unchanged": over(whole["unchanged_seconds"], whole["status_seconds"]),
+        "epoch": over(epoch, old["seconds_an_epoch"]),
+        "epoch_pytorch": over(epoch, measured["pytorch_seconds_an_epoch"]),
         "two_jobs": over(jobs["1"], jobs["2"]),
-        "peak_memory": over(max(new["peak_bytes"], whole["peak_bytes"]), old["peak_bytes"]),
+        "peak_memory": over(largest - loaded, old["peak_bytes"] - loaded),
+        "experiment": over(whole["experiment"]["dvc_parallel"], whole["experiment"]["dvc"]),
+        "unchanged": over(whole["unchanged_seconds"], whole["status_seconds"]),
     }
 
 
@@ -343,6 +395,8 @@ def main() -> None:
             ("pytorch_seconds_an_epoch", pytorch),
             ("pipeline", lambda: pipeline(full, folder)),
             ("jobs", lambda: two_jobs(folder)),
+            ("steps", lambda: {str(threads): steps(threads) for threads in {1, CORES}}),
+            ("import_peak_bytes", lambda: run("python", "-c", IMPORT, where=ROOT).peak_bytes),
         ):
             measured[key] = measure()
             console.say(f"{monotonic() - started:6.0f} s  {key}: {measured[key]}")

@@ -17,19 +17,27 @@ class Examples(NamedTuple):
 def epoch(
     images: np.ndarray, targets: np.ndarray, recipe: Recipe, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, 28, 28, 1) and targets float32 (N, 10), shuffled and perhaps mixed.
+    """Images uint8 (N, 28, 28, 1) and targets float32 (N, 10): shuffled, perhaps flipped and mixed.
 
     Args:
         images: uint8 (N, 28, 28).
         targets: float32 (N, 10), probabilities.
-        recipe: its `mixup` is used.
-        random: decides the order and the shares.
+        recipe: its `mixup` is used, and its augmentation if that begins with flips.
+        random: decides the order, the flips and the shares.
     """
     order = random.permutation(len(images))
     images, targets = images[order], targets[order]
+    if flips(recipe):
+        mirrored = random.random(len(images)) < 0.5
+        images[mirrored] = images[mirrored, :, ::-1]
     if recipe.mixup:
         images, targets = mixup(images, targets, recipe.mixup, random)
     return images[..., np.newaxis], targets
+
+
+def flips(recipe: Recipe) -> bool:
+    """Whether images are flipped here, as bytes: as a layer it takes a twentieth of a step."""
+    return recipe.augmentation[:1] == [("RandomFlip", {"mode": "horizontal"})]
 
 
 def mixup(

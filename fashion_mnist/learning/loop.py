@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from fashion_mnist.learning import batches, networks, prediction, recipes
+from fashion_mnist.learning import batches, kernels, networks, prediction, recipes
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.dataset import CLASS_NAMES
@@ -83,7 +83,7 @@ def fit(
         on_epoch_end=lambda *_: state.keep_weights(),
     )
     targets = np.eye(len(CLASS_NAMES), dtype=np.float32)[training.labels]
-    with recipes.scaled_dropout(network, recipe.dropout_scale):
+    with recipes.scaled_dropout(network, recipe.dropout_scale), kernels.cheaper(network):
         while not is_over(state.history, recipe):
             progress.start_epoch(state.history)
             number = len(state.history) + 1

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from fashion_mnist.learning import batches
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.schema import Recipe
 
@@ -44,8 +45,12 @@ def learning_rate(
 
 
 def augmentation(recipe: Recipe) -> list[keras.layers.Layer]:
-    """Layers that change images (N, 28, 28, 1) in training and leave them alone otherwise."""
-    return [getattr(keras.layers, kind)(**arguments) for kind, arguments in recipe.augmentation]
+    """Layers that change images (N, 28, 28, 1) in training and leave them alone otherwise.
+
+    Flips that `batches.epoch` makes are not among them.
+    """
+    layers = recipe.augmentation[1:] if batches.flips(recipe) else recipe.augmentation
+    return [getattr(keras.layers, kind)(**arguments) for kind, arguments in layers]
 
 
 @contextmanager
