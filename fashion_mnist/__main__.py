@@ -14,6 +14,7 @@ COMMANDS = {
     "compare": "print a line for each run: what was changed, and what it gave",
     "report": "write all results as one HTML file",
     "export": "write a model as an ONNX file, for other programs",
+    "demo": "write a page that classifies pictures in the browser",
 }
 
 
