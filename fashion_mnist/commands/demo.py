@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fashion_mnist.commands import pictures
 from fashion_mnist.commands.predict import BEST
 from fashion_mnist.errors import InputError
 from fashion_mnist.running import console
@@ -42,6 +43,6 @@ def run(_: argparse.Namespace) -> None:
         model, _difference = exporting.to_onnx(loaded.model)
     except InputError as error:
         raise InputError(f"{BEST} {error}") from None
-    html = page.render(model, runtime.get(), EXAMPLES).encode()
+    html = page.render(model, runtime.get(), pictures, EXAMPLES).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

@@ -4,11 +4,11 @@ import base64
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 
 import jinja2
 
 from fashion_mnist import exporting
-from fashion_mnist.commands import pictures
 from fashion_mnist.demo.runtime import Runtime
 from fashion_mnist.learning.dataset import CLASS_NAMES
 
@@ -18,12 +18,13 @@ SHARED = """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_FRAMES MOS
     TRANSPARENT TRIMMED UNEVEN UNIFORM WIDEST_FRAME WORKING_EDGE""".split()
 
 
-def render(model: bytes, web: Runtime, examples: Mapping[Path, str]) -> str:
+def render(model: bytes, web: Runtime, pictures: ModuleType, examples: Mapping[Path, str]) -> str:
     """The page's HTML.
 
     Args:
         model: an ONNX file.
         web: what runs it.
+        pictures: the module whose numbers and words the page shares.
         examples: PNG files to try, and what they show.
     """
     environment = jinja2.Environment(
