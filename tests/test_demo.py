@@ -20,6 +20,7 @@ from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.model_files import loading
 from tests.browser import Chromium, Page
 from tests.conftest import ROOT, Call
+from tests.processes import only_once
 from tests.test_predict import FORMS, OTHER_FRAMES, PICTURES, TROUBLE, drawn, encoded
 
 READY = """
@@ -48,19 +49,23 @@ FOUND = """
 """
 
 
-@pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def written(shared: Path) -> Path:
     """The page with the committed model. The runtime is downloaded once in a clone."""
-    try:
+    path = shared / "demo.html"
+
+    def write() -> None:
         web = runtime.get(ROOT / runtime.CACHE)
+        model, _ = exporting.to_onnx(loading.load_model(ROOT / predict.BEST))
+        examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
+        path.write_text(page.render(model, web, pictures, examples), encoding="utf-8")
+
+    try:
+        only_once(path, write)
     except InputError as error:
         if "CI" in os.environ:
             raise
-        pytest.skip(str(error))
-    model, _ = exporting.to_onnx(loading.load_model(ROOT / predict.BEST))
-    examples = {ROOT / path: shows for path, shows in demo.EXAMPLES.items()}
-    path = tmp_path_factory.mktemp("demo") / "demo.html"
-    path.write_text(page.render(model, web, pictures, examples), "utf-8")
+        pytest.skip(str(error))  # there is no network
     return path
 
 
