@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report bench bench-full crash clean
+.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report demo bench bench-full crash clean
 .DEFAULT_GOAL := repro
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -50,6 +50,9 @@ plots: .dvc/plots.html  ## write the page with all plots
 report: .venv/installed  ## write all results as one HTML file
 	@$(RUN) python -m fashion_mnist report
 
+demo: .venv/installed  ## write a page that classifies pictures in the browser
+	@$(RUN) python -m fashion_mnist demo
+
 bench: .venv/installed  ## measure against the original, in under ten minutes
 	@$(RUN) python -m benchmarks.run
 
@@ -63,7 +66,8 @@ crash: .venv/installed  ## kill the pipeline at 100 points and run it again: abo
 
 clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and .venv
 	rm -rf data/raw/*-ubyte data/processed/*.npz models/baseline.h5 models/candidates models/checkpoints
-	rm -rf plots/page plots/report.html comparison/models .dvc/cache .dvc/tmp comparison/.dvc/tmp
+	rm -rf plots/page plots/report.html plots/demo.html models/*.onnx comparison/models
+	rm -rf .cache .dvc/cache .dvc/tmp comparison/.dvc/tmp
 
 # setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
 # The project's packages are installed in place, so that comparison/ finds them above it.

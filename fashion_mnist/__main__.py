@@ -13,6 +13,8 @@ COMMANDS = {
     "results": "print the last run's results beside the original's",
     "compare": "print a line for each run: what was changed, and what it gave",
     "report": "write all results as one HTML file",
+    "export": "write a model as an ONNX file, for other programs",
+    "demo": "write a page that classifies pictures in the browser",
 }
 
 

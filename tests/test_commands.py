@@ -111,6 +111,8 @@ def test_check_leaves_what_was_trained_before_alone(
         (["results"], "params.yaml is missing: run this from the project's folder"),
         (["report"], "params.yaml is missing: run this from the project's folder"),
         (["score", "none.h5"], "none.h5"),
+        (["export"], "models/best_model.h5 is not a file: name a .h5 or .keras model"),
+        (["demo"], "models/best_model.h5 is not a file: name a .h5 or .keras model"),
         (["compare"], "commits are compared, and this is no git repository"),
     ],
 )

@@ -20,6 +20,8 @@ ROOMS = {
     "running": BASE | {"storage", "layers", "ingest.schema", "learning.schema"},
 }
 OUTSIDE = {"benchmarks", "comparison", "dvc_parallel", "fuzz", "stages", "tests"}
+ROOMS["exporting"] = BASE | {"learning"}
+ROOMS["demo"] = {*ROOMS} | {"running"}
 ROOMS["reporting"] = {*ROOMS} | {"running"}
 ROOMS["checks"] = {*ROOMS}
 ROOMS["jobs"] = {*ROOMS}

@@ -1,0 +1,57 @@
+"""The page that classifies pictures in the browser; it holds all it needs, and needs no network."""
+
+import base64
+import gzip
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+import jinja2
+
+from fashion_mnist import exporting
+from fashion_mnist.demo.runtime import Runtime
+from fashion_mnist.learning.dataset import CLASS_NAMES
+
+FOLDER = Path(__file__).parent
+# pictures.js computes as pictures.py does, with the same numbers and words.
+SHARED = """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_FRAMES MOST_PIXELS SAME_GRAY
+    TRANSPARENT TRIMMED UNEVEN UNIFORM WIDEST_FRAME WORKING_EDGE""".split()
+
+
+def render(model: bytes, web: Runtime, pictures: ModuleType, examples: Mapping[Path, str]) -> str:
+    """The page's HTML.
+
+    Args:
+        model: an ONNX file.
+        web: what runs it.
+        pictures: the module whose numbers and words the page shares.
+        examples: PNG files to try, and what they show.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    shared = {name: getattr(pictures, name) for name in SHARED}
+    names = {"INPUT": exporting.INPUT, "OUTPUT": exporting.OUTPUT, "CLASSES": CLASS_NAMES}
+    return environment.get_template("page.html").render(
+        constants=shared | names,
+        scripts=[
+            (FOLDER / name).read_text(encoding="utf-8") for name in ("pictures.js", "page.js")
+        ],
+        parts={
+            "module": _packed(web.module),
+            "wasm": _packed(web.wasm),
+            "model": _packed(model),
+        },
+        examples=[
+            (path.name, shows, base64.b64encode(path.read_bytes()).decode())
+            for path, shows in examples.items()
+        ],
+    )
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, mtime=0)).decode()

@@ -1,0 +1,293 @@
+"""The page that classifies in the browser answers as `predict` does, and its runtime is safe."""
+
+import http.server
+import io
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fashion_mnist import exporting
+from fashion_mnist.commands import demo, pictures, predict
+from fashion_mnist.demo import page, runtime
+from fashion_mnist.errors import InputError
+from fashion_mnist.learning import prediction
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.model_files import loading
+from tests.browser import Chromium, Page
+from tests.conftest import ROOT, Call
+from tests.processes import only_once
+from tests.test_predict import FORMS, OTHER_FRAMES, PICTURES, TROUBLE, drawn, encoded
+
+READY = """
+new Promise(ready => {
+  const answer = document.getElementById("answer");
+  const look = () => {
+    if (answer.getAttribute("aria-busy") === "false") ready();
+    else setTimeout(look, 5);
+  };
+  look();
+})
+"""
+FOUND = """
+({
+  file: document.getElementById("answer").dataset.file,
+  problem: document.getElementById("problem").textContent,
+  class: document.getElementById("class").textContent,
+  probabilities: Object.fromEntries([...document.getElementById("bars").rows].map(
+    row => [row.cells[0].textContent, Number(row.cells[2].dataset.probability)])),
+  pixels: [...document.getElementById("seen").getContext("2d")
+    .getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0),
+  inverted: !document.getElementById("inverted").hidden,
+  warnings: [...document.querySelectorAll("#doubts:not([hidden]) li")].map(
+    item => item.textContent),
+})
+"""
+
+
+@pytest.fixture(scope="session")
+def written(shared: Path) -> Path:
+    """The page with the committed model. The runtime is downloaded once in a clone."""
+    path = shared / "demo.html"
+
+    def write() -> None:
+        web = runtime.get(ROOT / runtime.CACHE)
+        model, _ = exporting.to_onnx(loading.load_model(ROOT / predict.BEST))
+        examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
+        path.write_text(page.render(model, web, pictures, examples), encoding="utf-8")
+
+    try:
+        only_once(path, write)
+    except InputError as error:
+        if "CI" in os.environ:
+            raise
+        pytest.skip(str(error))  # there is no network
+    return path
+
+
+@pytest.fixture(scope="module")
+def tab(written: Path, chromium: Chromium) -> Page:
+    tab = chromium.open(written)
+    tab.evaluate(READY)
+    return tab
+
+
+def choose(tab: Page, file: Path) -> dict:
+    """What the page shows after a person has chosen a file."""
+    root = tab.call("DOM.getDocument")["root"]["nodeId"]
+    chooser = tab.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
+    tab.call("DOM.setFileInputFiles", nodeId=chooser, files=[str(file)])
+    tab.evaluate(READY)
+    return tab.evaluate(FOUND)
+
+
+def photograph() -> Image.Image:
+    """A garment in colours, with light from one side, noise and a shadow-free background."""
+    across, down = np.meshgrid(np.linspace(0, 1, 640), np.linspace(0, 1, 480))
+    image = drawn((150, 60, 40), (236, 234, 230), "RGB").resize((640, 480))
+    noise = np.random.default_rng(1).normal(0, 3, (480, 640, 3))
+    light = (0.97 + 0.03 * across * down)[..., np.newaxis]
+    return Image.fromarray((np.asarray(image) * light + noise).clip(0, 255).astype(np.uint8))
+
+
+LOSSLESS = {path.name: path.read_bytes() for path in sorted(PICTURES.glob("*.png"))} | {
+    name: FORMS[name][0]
+    for name in (
+        "on black", "on white", "wide", "tall", "small", "a palette", "a transparent palette",
+        "GIF", "BMP", "a light cut-out", "a dark cut-out", "turned left",
+    )
+}  # fmt: skip
+LOSSY = {
+    "a photograph": encoded(photograph(), "jpeg", quality=90),
+    "a large photograph": encoded(photograph().resize((3200, 2400)), "jpeg"),
+    "a framed JPEG": encoded(OTHER_FRAMES["in a JPEG"], "jpeg"),
+    "23-plain.jfif": (PICTURES / "23-plain.jfif").read_bytes(),
+    **{name: FORMS[name][0] for name in ("in colour", "WebP", "turned right", "grainy")},
+}
+
+
+@pytest.fixture(scope="module")
+def expected() -> dict[str, np.ndarray]:
+    """The probabilities that `predict` gives, by picture."""
+    given = LOSSLESS | LOSSY
+    images = np.stack([pictures.read(io.BytesIO(data)).pixels for data in given.values()])
+    model = loading.load_model(ROOT / predict.BEST)
+    return dict(zip(given, prediction.predict(model, images), strict=True))
+
+
+@pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
+def test_the_page_answers_as_predict_does(
+    tab: Page, expected: dict[str, np.ndarray], tmp_path: Path, name: str
+):
+    """Both see the same pixels, except of a JPEG or WebP, which each decodes in its own way."""
+    data = (LOSSLESS | LOSSY)[name]
+    seen = pictures.read(io.BytesIO(data))
+    file = tmp_path / name
+    file.write_bytes(data)
+    found = choose(tab, file)
+    assert (found["file"], found["problem"]) == (name, "")
+    difference = np.abs(np.reshape(found["pixels"], (28, 28)) - seen.pixels.astype(int))
+    assert difference.max() <= (0 if name in LOSSLESS else 16)
+    assert difference.mean() < 1
+    probabilities = [found["probabilities"][label] for label in CLASS_NAMES]
+    tolerance = 1e-5 if name in LOSSLESS else 0.02
+    np.testing.assert_allclose(probabilities, expected[name], rtol=0, atol=tolerance)
+    assert found["class"] == CLASS_NAMES[expected[name].argmax()]
+    assert found["inverted"] == seen.inverted
+    assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in seen.warnings]
+    assert tab.errors == []
+    assert tab.requests == []
+
+
+@pytest.mark.parametrize("kind", TROUBLE)
+def test_the_page_warns_as_predict_does(tab: Page, tmp_path: Path, kind: str):
+    image, signs = TROUBLE[kind]
+    image.save(tmp_path / "a.png")
+    found = choose(tab, tmp_path / "a.png")
+    assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in signs]
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", b"hello", "a.txt: is no picture that this browser reads"),
+        ("half.png", encoded(Image.new("L", (300, 200), 9))[:60], "half.png: is no picture"),
+        ("blank.png", encoded(Image.new("L", (300, 200), 255)), "blank.png: shows nothing that"),
+    ],
+)
+def test_what_is_no_picture_is_told_and_the_next_one_is_answered(
+    tab: Page, tmp_path: Path, name: str, data: bytes, message: str
+):
+    (tmp_path / name).write_bytes(data)
+    assert choose(tab, tmp_path / name)["problem"].startswith(message)
+    found = choose(tab, PICTURES / "2-plain.png")
+    assert (found["problem"], found["class"]) == ("", "Trouser")
+
+
+@pytest.mark.parametrize(
+    ("event", "member"),
+    [("DragEvent('drop'", "dataTransfer"), ("ClipboardEvent('paste'", "clipboardData")],
+)
+def test_a_picture_is_dropped_or_pasted(tab: Page, event: str, member: str):
+    tab.evaluate(f"""(async () => {{
+      const image = document.querySelector("#examples li:nth-child(2) img");
+      const bytes = Uint8Array.from(atob(image.src.split(",")[1]), byte => byte.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], "{member}.png", {{type: "image/png"}}));
+      document.body.dispatchEvent(new {event}, {{{member}: data, bubbles: true}}));
+    }})()""")
+    tab.evaluate(READY)
+    found = tab.evaluate(FOUND)
+    assert (found["file"], found["class"]) == (f"{member}.png", "Trouser")
+
+
+def test_each_example_is_classified_by_a_click(tab: Page):
+    answers = []
+    for number in range(len(demo.EXAMPLES)):
+        tab.evaluate(f"document.querySelectorAll('#examples button')[{number}].click()")
+        tab.evaluate(READY)
+        answers.append(tab.evaluate(FOUND)["class"])
+    assert answers == ["T-shirt/top", "Trouser", "T-shirt/top", "Sandal", "Ankle boot", "Sandal"]
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_fits_the_window_and_reaches_nothing(
+    written: Path, chromium: Chromium, scheme: str, width: int
+):
+    before = len(chromium.asked)
+    tab = chromium.open(written, width=width)
+    tab.prefer(scheme)
+    tab.evaluate(READY)
+    assert tab.evaluate("document.documentElement.scrollWidth") <= width
+    assert tab.evaluate("document.getElementById('class').textContent") == "T-shirt/top"
+    assert tab.errors == []
+    assert tab.requests == []
+    assert chromium.asked[before:] == []
+
+
+def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Page):
+    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+    controls = [
+        node for node in tree if node["role"]["value"] in ("button", "image", "table", "rowheader")
+    ]
+    assert len(controls) > 15
+    assert all(node["name"]["value"] for node in controls)
+    assert tab.evaluate("""[...document.querySelectorAll("input, button")].every(control => {
+      control.focus();
+      return document.activeElement === control;
+    })""")
+
+
+class Registry(http.server.BaseHTTPRequestHandler):
+    """Gives the same few bytes for any file but one."""
+
+    def do_GET(self) -> None:
+        known = self.path.endswith(runtime.NAME) and "none" not in self.path
+        self.send_response(200 if known else 404)
+        self.send_header("Content-Length", "9")
+        self.end_headers()
+        self.wfile.write(b"malicious")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def registry() -> Iterator[str]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Registry) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", rf"/{runtime.NAME} is another file: its SHA-256 is \w+, not {runtime.SHA256}$"),
+        ("/none/", rf"/{runtime.NAME} cannot be downloaded \(404 .*\): connect to the network, or"),
+    ],
+)
+def test_another_runtime_is_refused_and_not_kept(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+):
+    monkeypatch.setenv("npm_config_registry", registry + path)
+    with pytest.raises(InputError, match=message):
+        runtime.get(tmp_path / "cache")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_registry_that_is_not_there_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    with pytest.raises(InputError, match=r"Connection refused\): connect to the network, or save"):
+        runtime.get(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_runtime_in_the_cache_is_downloaded_again(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / runtime.NAME).write_bytes(b"half")
+    monkeypatch.setenv("npm_config_registry", registry)
+    with pytest.raises(InputError, match="is another file"):
+        runtime.get(tmp_path)
+
+
+def test_the_command_writes_nothing_without_a_runtime(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
+    for path in (predict.BEST, *demo.EXAMPLES):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_bytes((ROOT / path).read_bytes())
+    before = sorted(tmp_path.rglob("*"))
+    done = call(tmp_path, "fashion_mnist.__main__", "demo")
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith("error: http://127.0.0.1:9/")
+    assert done.err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before

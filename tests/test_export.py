@@ -1,0 +1,116 @@
+"""A model as ONNX: the same probabilities in another runtime, or one sentence and no file."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from fashion_mnist import exporting
+from fashion_mnist.commands import predict
+from fashion_mnist.learning.backend import keras
+from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.model_files import loading
+from tests.conftest import ROOT, Call
+
+MODELS = ROOT / "tests/models"
+COMMAND = "fashion_mnist.__main__", "export"
+
+
+def answered(file: Path, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    return session.run(["probabilities"], {"image": images})[0]
+
+
+@pytest.fixture(scope="module")
+def images() -> np.ndarray:
+    with np.load(MODELS / "images.npz", allow_pickle=False) as file:
+        return file["images"][..., np.newaxis] / np.float32(255)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        ROOT / predict.BEST,
+        MODELS / "augmented.keras",
+        MODELS / "keras2-layers.keras",
+        MODELS / "keras2-normalized.h5",
+        MODELS / "keras2-recurrent.h5",
+        MODELS / "logits.h5",
+    ],
+    ids=lambda path: path.name,
+)
+def test_the_file_gives_keras_s_probabilities(
+    call: Call, tmp_path: Path, images: np.ndarray, model: Path
+):
+    done = call(tmp_path, *COMMAND, "--model", str(model), "--out", "model.onnx")
+    assert done.code == 0, done.err
+    size = (tmp_path / "model.onnx").stat().st_size
+    assert done.out.startswith(f"wrote model.onnx: {size:,} bytes, at most ")
+    expected = loading.load_model(model).predict(images, verbose=0)
+    for count in (len(images), 1):
+        found = answered(tmp_path / "model.onnx", images[:count])
+        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
+
+
+def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
+    (tmp_path / "mine.keras").write_bytes((MODELS / "augmented.keras").read_bytes())
+    assert call(tmp_path, *COMMAND, "--model", "mine.keras").code == 0
+    session = onnxruntime.InferenceSession(tmp_path / "mine.onnx")
+    (taken,), (given,) = session.get_inputs(), session.get_outputs()
+    assert (taken.name, taken.type) == ("image", "tensor(float)")
+    assert taken.shape == ["N", 28, 28, 1]
+    assert (given.name, given.shape) == ("probabilities", ["N", 10])
+    classes = session.get_modelmeta().custom_metadata_map["classes"]
+    assert classes.split(",") == list(CLASS_NAMES)
+
+
+def saved(folder: Path) -> str:
+    """A model whose layer ONNX lacks."""
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((28, 28, 1)),
+            layers.Resizing(14, 14, interpolation="lanczos3"),
+            layers.Flatten(),
+            layers.Dense(10, activation="softmax"),
+        ]
+    )
+    model.save(folder / "resized.keras")
+    return "resized.keras"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--model", "none.h5"], "none.h5 is not a file: name a .h5 or .keras model"),
+        (
+            ["--model", str(MODELS / "dictionary-output.keras"), "--out", "a.onnx"],
+            f"{MODELS / 'dictionary-output.keras'} has outputs named probs; needed is",
+        ),
+        (["--out", "a.h5"], "--out a.h5: the file is ONNX: choose a name that ends in .onnx"),
+        (
+            ["--model", "resized.keras"],
+            "resized.keras cannot be converted to ONNX, which has no ScaleAndTranslate",
+        ),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(
+    call: Call, tmp_path: Path, arguments: list[str], message: str
+):
+    saved(tmp_path)
+    done = call(tmp_path, *COMMAND, *arguments)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.startswith(f"error: {message}")
+    assert done.err.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["resized.keras"]
+
+
+def test_a_file_that_disagrees_with_keras_is_not_written(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(exporting, "TOLERANCE", 0)  # no two runtimes round alike
+    done = call(tmp_path, *COMMAND, "--model", str(ROOT / predict.BEST), "--out", "model.onnx")
+    assert (done.code, done.out) == (1, "")
+    assert "gives other probabilities as ONNX, by up to" in done.err
+    assert list(tmp_path.iterdir()) == []
