@@ -85,9 +85,8 @@ def test_the_network_is_keras_own_again_afterwards():
     text = f"- {CONV}, activation: relu}}\n- {POOL}\n- BatchNormalization\n- Dropout: {{rate: 0.5}}"
     model = network(text)
     before = model.to_json()
-    with pytest.raises(ZeroDivisionError), cheaper(model):
+    with cheaper(model):
         assert sum(type(layer).__module__ == kernels.__name__ for layer in model.layers) == 3
-        raise ZeroDivisionError
     assert model.to_json() == before
     assert model.layers[0].activation is keras.activations.relu
     assert {type(layer).__module__.partition(".")[0] for layer in model.layers} == {"keras"}
