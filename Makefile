@@ -26,10 +26,10 @@ install: .venv/installed  ## set up .venv, from packages pinned by hash
 test: .venv/installed  ## every module, and the pipeline on a small data set: some minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/installed  ## the pipeline killed, starved and moved
+test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, and moved
 	@$(RUN) python -m pytest -n 2 -m slow
 
-test-parallel: .venv/installed  ## the runner of stages, dvc_parallel
+test-parallel: .venv/installed  ## the parallel stage runner, dvc_parallel
 	@$(RUN) python -m pytest -n 2 -m "not slow" dvc_parallel/tests
 
 test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
@@ -41,7 +41,7 @@ lint: .venv/installed  ## style and types
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-fuzz: .venv/installed  ## bad input for every reader of files, a minute each
+fuzz: .venv/installed  ## bad input for every file reader, a minute each
 	@$(RUN) python -m fuzz --seconds $(SECONDS)
 
 plots: .dvc/plots.html  ## write the page with all plots
@@ -64,12 +64,12 @@ bench-full: .venv/installed  ## the same with nothing extrapolated, and five see
 crash: .venv/installed  ## kill the pipeline at 100 points and run it again: about an hour
 	@$(RUN) python -m tests.crash --points 100
 
-clean:  ## remove data, models, pages and DVC's cache; what is in git stays, and .venv
+clean:  ## remove data, models, pages and DVC's cache, but not .venv or anything in git
 	rm -rf data/raw/*-ubyte data/processed/*.npz models/baseline.h5 models/candidates models/checkpoints
 	rm -rf plots/page plots/report.html plots/demo.html models/*.onnx comparison/models
 	rm -rf .cache .dvc/cache .dvc/tmp comparison/.dvc/tmp
 
-# setuptools first: with it a package that has no wheel is built; pip alone would get it unverified.
+# setuptools first, to build packages without a wheel: pip itself would download it unverified.
 # The project's packages are installed in place, so that comparison/ finds them above it.
 .venv/installed: requirements.txt constraints.txt pyproject.toml dvc_parallel/pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'

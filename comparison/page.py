@@ -1,4 +1,4 @@
-"""Write the comparison's page and picture, and its table in the project's README.
+"""Write the comparison's page and picture, its table in README.md and the model card's scores.
 
 Run it in comparison/, after `dvc repro` there.
 """
@@ -13,6 +13,7 @@ from typing import Any
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from comparison import card, params
 from comparison.tabulate import RESULTS
 from comparison.train import TIMES
 from fashion_mnist.reporting import figures, markdown
@@ -21,6 +22,7 @@ from fashion_mnist.storage import files, records
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
+CARD = HERE.parent / "docs/model-card.md"
 IN_README = re.compile(r"(?<=<!-- comparison -->\n).*?(?=<!-- end of comparison -->)", re.DOTALL)
 SIGNIFICANT = 0.05
 MOST_IN_README = 5
@@ -39,7 +41,12 @@ def main() -> None:
     text = README.read_text("utf-8")
     short = table(in_short(compared["rows"]))
     files.write(README, IN_README.sub(lambda _: f"\n{short}\n\n", text).encode())
-    console.say("wrote comparison/README.md, comparison/accuracy.png and the table in README.md")
+    text = card.text(CARD.read_text("utf-8"), params.load().best)
+    files.write(CARD, text.encode())
+    console.say(
+        "wrote comparison/README.md, comparison/accuracy.png, the table in README.md and the "
+        "scores in docs/model-card.md"
+    )
 
 
 def page(compared: Mapping[str, Any]) -> str:
@@ -63,7 +70,7 @@ def in_short(rows: Sequence[Row]) -> list[Row]:
 
 
 def table(rows: Sequence[Row], *, with_times: bool = False) -> str:
-    """Markdown: a line a row."""
+    """A Markdown table with one line per row."""
     header = ["network", "test accuracy", "seeds", "parameters", "multiply-adds", "published"]
     lines = [
         [
@@ -120,13 +127,13 @@ def differences(compared: Mapping[str, Any]) -> str:
         ],
     )
     return (
-        "## Which differences are real\n\n"
+        "## Which differences are significant\n\n"
         "Each figure is the accuracy of the network in the column minus that of the network in\n"
-        "the row, in percentage points, averaged over seeds. A figure in brackets may be chance: "
-        "a\npaired permutation test on the test images gives it a p-value above "
-        f"{SIGNIFICANT} after\nBonferroni's correction for {len(pairs)} pairs. The test and the "
-        "intervals above cover the choice\nof test images only; the spread over seeds is in "
-        f"the table.\n\n{grid}"
+        "the row, in percentage points, averaged over seeds. A difference in brackets is not\n"
+        "significant: a paired permutation test on the test images gives it a p-value above "
+        f"{SIGNIFICANT}\nafter Bonferroni correction for {len(pairs)} pairs. The test and the "
+        "intervals above account\nonly for the choice of test images; the table shows the "
+        f"spread over seeds.\n\n{grid}"
     )
 
 

@@ -40,6 +40,7 @@ class Comparison(Section):
     models: dict[str, Model]
     rows: dict[str, Row]
     ensemble: list[str]
+    best: str
     published: dict[str, list[Published]]
 
     def job(self, name: str) -> Job:
@@ -88,6 +89,7 @@ def load() -> Comparison:
         "ensemble": (set(compared.ensemble), trained, "row with a model"),
         "published": (set(compared.published), compared.rows.keys(), "row"),
         "models": (trained, compared.rows.keys(), "row"),
+        "best": ({compared.best}, compared.models.keys(), "model"),
     }
     for key, (names, known, what) in wanted.items():
         for name in sorted(names - known):

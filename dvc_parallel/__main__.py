@@ -12,9 +12,9 @@ from dvc_parallel.errors import InputError, os_error
 DESCRIPTION = """\
 Run the stages of a DVC pipeline that are out of date, as many at once as there are cores.
 
-The results are those of `dvc repro`, byte for byte. A stage that computes with several
-threads has `meta: {threads: N}` in dvc.yaml and takes N of the cores. The longest way to
-the end goes first, by how long the stages took in earlier runs."""
+The results are the same as those of `dvc repro`, byte for byte. For a stage that uses N
+threads, set `meta: {threads: N}` in dvc.yaml; it then counts as using N cores. The stage
+with the longest remaining path starts first, judged by earlier runs."""
 EPILOG = """\
 examples:
   dvc-parallel                          everything in this folder's dvc.yaml
@@ -24,7 +24,7 @@ examples:
 
 
 class Parser(argparse.ArgumentParser):
-    """Tells bad arguments in one sentence, as all other bad input."""
+    """Reports bad arguments in one sentence, like all other bad input."""
 
     def error(self, message: str) -> NoReturn:
         """Raise InputError."""
@@ -57,23 +57,23 @@ def parser() -> Parser:
     parser.add_argument(
         "--dry", action="store_true", help="print the plan with estimated times and run nothing"
     )
-    parser.add_argument("-f", "--force", action="store_true", help="run fresh stages, too")
+    parser.add_argument("-f", "--force", action="store_true", help="also run up-to-date stages")
     parser.add_argument(
-        "--downstream", action="store_true", help="run the targets and all that needs them"
+        "--downstream", action="store_true", help="run the targets and all that depends on them"
     )
     parser.add_argument(
-        "-s", "--single-item", action="store_true", help="run the targets without what they need"
+        "-s", "--single-item", action="store_true", help="run the targets only, not their deps"
     )
     parser.add_argument(
         "-k", "--keep-going", action="store_true", help="has no effect: this is the default"
     )
     parser.add_argument(
-        "--pull", action="store_true", help="download missing data instead of making it again"
+        "--pull", action="store_true", help="download missing data instead of regenerating it"
     )
     parser.add_argument(
         "--allow-missing",
         action="store_true",
-        help="take a stage whose data is only missing for fresh",
+        help="treat a stage as up to date if its data is missing but nothing else has changed",
     )
     parser.add_argument(
         "-S",

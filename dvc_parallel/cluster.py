@@ -153,7 +153,7 @@ def _serve(name: str, job: Job, folder: str, environment: Mapping[str, str], top
         place.log_event(topic, (name, (kind, content)))
 
     def is_wanted() -> bool:
-        """Not if the client has gone or has cancelled this, nor if the Dask worker closes."""
+        """False if the client is gone or cancelled this, or if the Dask worker is closing."""
         task = place.state.tasks.get(key)
         return (
             task is not None

@@ -203,11 +203,11 @@ def _report(plan: Plan, failed: Mapping[str, list[str]], skipped: list[str], sec
         say("\n".join([f"\nfailed: {name}; its last lines:", *tail]))
         if any(map(KILLED.search, tail)):
             say(
-                "the operating system ended it, probably for want of memory: "
+                "the operating system killed it, probably because memory ran out: "
                 "lower --jobs or give it more threads in dvc.yaml, and run it again"
             )
     if skipped:
-        say(f"\nnot run, as they need it: {', '.join(skipped)}")
+        say(f"\nnot run, because they depend on it: {', '.join(skipped)}")
     ran = len(plan.steps) - len(failed) - len(skipped)
     say(f"{ran} of {len(plan.steps)} stages done in {seconds:.1f} s")
     return 1 if failed else 0

@@ -16,12 +16,12 @@ from dvc_parallel.errors import InputError
 if TYPE_CHECKING:
     from dvc.repo import Repo
 
-RISK = 10  # how many times longer than a write the work may be that a kill can undo
+RISK = 10  # a kill may undo work of at most this many times the duration of a write
 
 
 @contextlib.contextmanager
 def unreadable_as_empty() -> Iterator[set[Path]]:
-    """Have DVC take each dvc.lock that it cannot read for an empty one; gives their paths.
+    """Make DVC treat each dvc.lock that it cannot read as empty; yields their paths.
 
     Without this, DVC would refuse to plan because of a file that the run may not even need.
     """
@@ -75,7 +75,7 @@ def set_aside(path: Path, folder: Path) -> str:
     """
     shown = _shown(path)
     aside = path.replace(folder / shown.replace("/", "-"))
-    return f"{shown} is damaged: it is now {aside}, and a new one is begun"
+    return f"{shown} is damaged: moved it to {aside}, and started a new one"
 
 
 def _shown(path: Path) -> str:
@@ -86,12 +86,12 @@ class LockFiles:
     """Writes what becomes of the stages into the dvc.lock files of a run.
 
     DVC reads and writes the whole file for each stage. Here several stages share a write, as
-    long as the work that a kill would undo stays small beside the time of a write.
+    long as the work that a kill would undo takes less than RISK times as long as a write.
 
-    DVC puts a stage that is new to dvc.lock behind the others when it is done; with several
-    at once that would be a matter of luck. The order is noted before the first stage runs and
-    forgotten when the last one has run, so that a run that was stopped and the one that goes
-    on from there leave what a single `dvc repro` would have left.
+    When a new stage is done, DVC appends it to dvc.lock; with several running at once, the order
+    would be arbitrary. The order is saved before the first stage runs and deleted when the last
+    one has run, so that an interrupted run and the one that continues it leave what a single
+    `dvc repro` would have left.
     """
 
     def __init__(self, repo: "Repo", note: Path, serial: Mapping[Path, list[str]]) -> None:
@@ -108,7 +108,7 @@ class LockFiles:
         self._cost = 0.0
 
     def add(self, path: Path, name: str, entry: Any, seconds: float) -> None:
-        """Have the entry of a stage written, which took so many seconds, by the next `save`."""
+        """Queue a stage's entry for the next `save`; `seconds` is how long the stage took."""
         self._pending.setdefault(path, {})[name] = entry
         self._at_risk += seconds
 

@@ -84,7 +84,7 @@ def _checked_name(repo: "Repo", base: str, name: str | None, force: bool) -> str
     reference = ExpRefInfo(baseline_sha=base, name=name)
     check_ref_format(repo.scm, reference)
     if repo.scm.get_ref(str(reference)) and not force:
-        raise InputError(f"there is an experiment {name}: take another name, or --force")
+        raise InputError(f"an experiment named {name} exists: use another name, or --force")
     return name
 
 
@@ -121,7 +121,7 @@ def _run(
 def _clone(repo: "Repo", state: Path) -> Iterator[Path]:
     """A copy of the workspace that shares git's objects and DVC's cache, and its current folder.
 
-    Holds what is not committed, too, files that git does not know included.
+    It includes uncommitted changes and untracked files, but not ignored ones.
     """
     top = Path(repo.scm.root_dir)
     shutil.rmtree(state / "experiments", ignore_errors=True)  # of a run that was killed

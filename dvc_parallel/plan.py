@@ -57,8 +57,8 @@ class Plan(NamedTuple):
         locks: each dvc.lock that will be written, with its stages in the order in which
             `dvc repro` runs them.
         damaged: those of them that DVC cannot read.
-        edited: the steps that are stale because something was edited, and not because they
-            always are, or need one that is.
+        edited: the steps that are stale because something was edited, not because they always
+            are or because they depend on a stale step.
     """
 
     steps: dict[str, Step]

@@ -50,9 +50,9 @@ def run(
         crew: what runs them.
         screen: where the user watches.
         options: those of DVC's `Stage.reproduce`.
-        record: called with a step that is over, what became of it and how long that took.
-        save: called when something may be recorded that is not written yet, and whether there
-            is nothing else to do for a moment.
+        record: called with each finished step, its outcome and how long it took.
+        save: called when recorded outcomes may not be written yet; its argument says whether
+            the run is idle.
     """
     patient = schedule.should_be_patient(tasks, jobs)
     waiting = schedule.by_urgency(tasks)

@@ -26,7 +26,7 @@ def tasks_of(
     threads: Mapping[str, int],
     durations: Mapping[str, float],
 ) -> dict[str, Task]:
-    """Tasks with the durations of earlier runs; an unknown one is taken for an average one."""
+    """Tasks with the durations of earlier runs; an unknown duration counts as the average."""
     known = [durations[name] for name in needs if name in durations]
     average = fmean(known) if known else 1.0
     return {

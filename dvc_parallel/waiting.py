@@ -17,9 +17,9 @@ SILENCE = 5.0  # seconds of waiting before a word about it
 
 
 class PatientLock(LockBase):
-    """Waits for DVC's lock as long as it takes, and counts the time in which it was let go of.
+    """Waits for DVC's lock as long as it takes, and measures for how long it was released.
 
-    DVC lets go of the lock while a stage's command runs: `away` is how long that took.
+    DVC releases the lock while a stage's command runs: `away` is how long that took.
     """
 
     def __init__(self, inner: Lock | HardlinkLock, root: Path, say: Callable[[str], None]) -> None:

@@ -1,8 +1,8 @@
 """A worker: a process that reproduces one stage after the other with DVC's own code.
 
 It reads jobs from its standard input and writes messages to its standard output, both
-pickled. It lives as long as its standard input stays open: whoever started it has only to
-die for the worker and its stage to end, even by a signal that cannot be caught.
+pickled. It lives as long as its standard input stays open: when the process that started it
+dies, even by a signal that cannot be caught, the worker and its stage end too.
 """
 
 import codecs
@@ -26,7 +26,7 @@ from dvc_parallel.workspace import GRACE, open_repo
 if TYPE_CHECKING:
     from dvc.stage import Stage
 
-BUSY = 10.0  # seconds that another DVC has to give back the files that a stage needs
+BUSY = 10.0  # seconds to wait until another DVC process releases the files that a stage needs
 PACKAGE = Path(__file__).parent
 END_OF_STAGE = b"\0dvc-parallel\0"
 # What DVC prints around a stage's own lines, and this program reports itself.
@@ -67,8 +67,8 @@ class Outcome(NamedTuple):
     Attributes:
         error: why it failed, or an empty text.
         seconds: how long its command ran; 0 if it did not have to.
-        entry: what belongs into dvc.lock; None if that stays as it is.
-        changed: files besides, such as .gitignore, that DVC has written for it.
+        entry: what belongs in dvc.lock; None if that stays as it is.
+        changed: other files, such as .gitignore, that DVC has written for it.
     """
 
     error: str
@@ -254,7 +254,7 @@ class Worker:
                 entry = self._reproduce(job)
                 error = ""
             except LockError as busy:
-                # Another DVC uses the stage's files, or the last worker that had it still ends.
+                # Another DVC uses the stage's files, or its previous worker is still exiting.
                 if not self._seconds and monotonic() < deadline:
                     sleep(0.1)
                     continue

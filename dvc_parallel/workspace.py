@@ -76,10 +76,10 @@ def _lock(path: Path) -> LockFile:
 
 
 def forget_dead_claims(repo: "Repo") -> None:
-    """Remove DVC's list of the files in use if no DVC is left that uses them.
+    """Remove DVC's list of the files in use if no running DVC process uses them.
 
-    A killed DVC leaves its claims behind, perhaps cut off in the middle, and DVC itself then
-    trips over half a file, or over a process id that now belongs to another program.
+    A killed DVC process leaves its claims behind, perhaps truncated. DVC itself then fails on the
+    truncated file, or on a process id that now belongs to another program.
     """
     from dvc.lock import make_lock
     from dvc.rwlock import RWLOCK_FILE, RWLOCK_LOCK

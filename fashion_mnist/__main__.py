@@ -1,4 +1,4 @@
-"""One command for people: `python -m fashion_mnist COMMAND`."""
+"""The command line: `python -m fashion_mnist COMMAND`."""
 
 import argparse
 import importlib
@@ -11,7 +11,7 @@ COMMANDS = {
     "predict": "classify pictures",
     "score": "score any Keras model on the test set",
     "results": "print the last run's results beside the original's",
-    "compare": "print a line for each run: what was changed, and what it gave",
+    "compare": "compare runs: their changed parameters and their scores",
     "report": "write all results as one HTML file",
     "export": "write a model as an ONNX file, for other programs",
     "demo": "write a page that classifies pictures in the browser",

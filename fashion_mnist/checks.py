@@ -1,4 +1,4 @@
-"""Finds, before anything is trained, what only Keras knows to be wrong with a job."""
+"""Finds mistakes in a job that only Keras can detect, before anything is trained."""
 
 import inspect
 import re
@@ -61,10 +61,10 @@ def _check(job: Job) -> None:
 
 @contextmanager
 def in_words(job: Job) -> Iterator[None]:
-    """Turn what goes wrong while the job's network is built or trained into one sentence.
+    """Turn an error from building or training the job's network into one sentence.
 
     Raises:
-        InputError: in the place of Keras's errors.
+        InputError: in place of Keras's errors.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""The one exception that means: the user can mend this."""
+"""The exception for errors that the user can fix, and how system errors are worded."""
 
 import errno
 import re
@@ -22,12 +22,12 @@ def why(error: OSError) -> str:
     if error.errno in NO_ROOM:
         return f"{reason}: make room on the disk and run it again"
     if error.errno in NO_RIGHT:
-        return f"{reason}: give yourself the right to write there and run it again"
+        return f"{reason}: get write permission there and run it again"
     return reason
 
 
 def first_sentence(error: BaseException) -> str:
-    """What a library's many-lined error says first, and what it expects instead."""
+    """The first sentence of a library's multi-line error, and what it expects instead."""
     text = " ".join(str(error).split())
     first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", text)
     expected = [f", {other[0].lower()}{other[1:]}" for other in others if "xpected" in other][:1]

@@ -34,7 +34,7 @@ def to_onnx(model: keras.Model) -> tuple[bytes, float]:
     except Exception as error:  # the converter and the runtime raise anything at all
         reason = first_sentence(error) or type(error).__name__
         raise InputError(f"cannot be converted to ONNX: {reason}") from None
-    if not difference <= TOLERANCE:  # nor if it is not a number
+    if not difference <= TOLERANCE:  # also true for NaN
         raise InputError(
             f"gives other probabilities as ONNX, by up to {difference:.1g}: not written"
         )

@@ -113,7 +113,7 @@ def test_check_leaves_what_was_trained_before_alone(
         (["score", "none.h5"], "none.h5"),
         (["export"], "models/best_model.h5 is not a file: name a .h5 or .keras model"),
         (["demo"], "models/best_model.h5 is not a file: name a .h5 or .keras model"),
-        (["compare"], "commits are compared, and this is no git repository"),
+        (["compare"], "this is not a git repository, so no commits can be compared"),
     ],
 )
 def test_in_another_folder_a_command_prints_one_sentence(

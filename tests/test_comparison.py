@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 import yaml
 
-from comparison import page, predictions
-from fashion_mnist.learning import dataset
+from comparison import card, page, params, predictions
+from fashion_mnist.commands import models
+from fashion_mnist.learning import dataset, prediction
+from fashion_mnist.model_files import loading
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
 from tests.processes import only_once
 from tests.test_pipeline import stale
@@ -23,10 +25,11 @@ MODELS = {
 # All stages in one process, so that TensorFlow is loaded once.
 RUN = f"""
 import sys
-from comparison import tabulate, train
+from comparison import publish, tabulate, train
 for sys.argv[1:] in ([name] for name in {[*MODELS]}):
     train.main()
 sys.argv[1:] = []
+publish.main()
 tabulate.main()
 """
 
@@ -45,12 +48,14 @@ def compared(finished_workspace: Workspace, shared: Path) -> Workspace:
         workspace = finished_workspace.copy(path)
         for folder in ("predictions", "times"):
             shutil.rmtree(path / "comparison" / folder, ignore_errors=True)
-        (path / "comparison/results.json").unlink(missing_ok=True)
+        for name in ("results.json", "best_model.h5"):
+            (path / "comparison" / name).unlink(missing_ok=True)
         set_params(
             workspace,
             models=MODELS,
             rows={"one": ROW, "other": ROW, "waiting": ROW},
             ensemble=["one", "other"],
+            best="other-3",
             published={"one": [{"accuracy": 0.9, "source": "someone"}]},
         )
         done = workspace.run("python", "-c", RUN, folder="comparison")
@@ -109,6 +114,21 @@ def test_the_ensemble_averages_the_probabilities_of_its_models(
     correct = averaged.argmax(axis=1) == kept[0].labels
     assert together["accuracy"] == pytest.approx(correct.mean())
     assert together["parameters"] == 2 * one["parameters"] + other["parameters"]
+
+
+def test_the_best_model_is_the_one_that_params_name(compared: Workspace):
+    folder = compared.path / "comparison"
+    assert (folder / "best_model.h5").read_bytes() == (folder / "models/other-3.h5").read_bytes()
+
+
+def test_the_published_model_gives_the_predictions_in_git(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT / "comparison")
+    kept = predictions.read(params.load().best)
+    with np.load(ROOT / "tests/models/images.npz", allow_pickle=False) as file:
+        images = file["images"]  # the first of the test set
+    model = loading.load_model(ROOT / models.model_file("best-of-comparison"))
+    found = prediction.predict(model, images)
+    np.testing.assert_allclose(found, kept.probabilities[: len(images)], atol=2e-3)
 
 
 def test_predictions_are_those_of_the_model_on_the_test_images(
@@ -214,3 +234,5 @@ def test_the_pages_are_made_from_the_committed_results(monkeypatch: pytest.Monke
     assert Path("README.md").read_text("utf-8") == page.page(compared)
     in_readme = page.table(page.in_short(compared["rows"]))
     assert in_readme in (ROOT / "README.md").read_text("utf-8")
+    committed = page.CARD.read_text("utf-8")
+    assert card.text(committed, params.load().best) == committed

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fashion_mnist import exporting
-from fashion_mnist.commands import demo, pictures, predict
+from fashion_mnist.commands import demo, models, pictures
 from fashion_mnist.demo import page, runtime
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import prediction
@@ -56,7 +56,7 @@ def written(shared: Path) -> Path:
 
     def write() -> None:
         web = runtime.get(ROOT / runtime.CACHE)
-        model, _ = exporting.to_onnx(loading.load_model(ROOT / predict.BEST))
+        model, _ = exporting.to_onnx(loading.load_model(ROOT / models.BEST))
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
         path.write_text(page.render(model, web, pictures, examples), encoding="utf-8")
 
@@ -115,7 +115,7 @@ def expected() -> dict[str, np.ndarray]:
     """The probabilities that `predict` gives, by picture."""
     given = LOSSLESS | LOSSY
     images = np.stack([pictures.read(io.BytesIO(data)).pixels for data in given.values()])
-    model = loading.load_model(ROOT / predict.BEST)
+    model = loading.load_model(ROOT / models.BEST)
     return dict(zip(given, prediction.predict(model, images), strict=True))
 
 
@@ -154,7 +154,7 @@ def test_the_page_warns_as_predict_does(tab: Page, tmp_path: Path, kind: str):
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
-        ("a.txt", b"hello", "a.txt: is no picture that this browser reads"),
+        ("a.txt", b"hello", "a.txt: is not a picture that this browser can read"),
         ("half.png", encoded(Image.new("L", (300, 200), 9))[:60], "half.png: is no picture"),
         ("blank.png", encoded(Image.new("L", (300, 200), 255)), "blank.png: shows nothing that"),
     ],
@@ -282,7 +282,7 @@ def test_the_command_writes_nothing_without_a_runtime(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    for path in (predict.BEST, *demo.EXAMPLES):
+    for path in (models.BEST, *demo.EXAMPLES):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())
     before = sorted(tmp_path.rglob("*"))

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from fashion_mnist import exporting
-from fashion_mnist.commands import predict
+from fashion_mnist.commands import models
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.model_files import loading
@@ -31,7 +31,7 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize(
     "model",
     [
-        ROOT / predict.BEST,
+        ROOT / models.BEST,
         MODELS / "augmented.keras",
         MODELS / "keras2-layers.keras",
         MODELS / "keras2-normalized.h5",
@@ -110,7 +110,7 @@ def test_a_file_that_disagrees_with_keras_is_not_written(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(exporting, "TOLERANCE", 0)  # no two runtimes round alike
-    done = call(tmp_path, *COMMAND, "--model", str(ROOT / predict.BEST), "--out", "model.onnx")
+    done = call(tmp_path, *COMMAND, "--model", str(ROOT / models.BEST), "--out", "model.onnx")
     assert (done.code, done.out) == (1, "")
     assert "gives other probabilities as ONNX, by up to" in done.err
     assert list(tmp_path.iterdir()) == []

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from fashion_mnist.commands import pictures, predict
+from fashion_mnist.commands import models, pictures, predict
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset, networks, prediction, saving
 from fashion_mnist.model_files import loading
@@ -566,7 +566,7 @@ def test_answers_that_are_not_numbers_are_one_sentence(ask: Callable, tmp_path: 
 
 def test_pictures_are_classified_by_the_committed_model_as_they_were(ask: Callable):
     """Six test images of four kinds; the model takes one of them for a sandal in each."""
-    code, out, errors = ask("--model", str(ROOT / predict.BEST), "--json", str(PICTURES))
+    code, out, errors = ask("--model", str(ROOT / models.BEST), "--json", str(PICTURES))
     assert (code, errors) == (0, [])
     with (PICTURES / "expected.csv").open() as file:
         expected = {row["file"]: row["class"] for row in csv.DictReader(file)}

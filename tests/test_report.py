@@ -89,7 +89,7 @@ def test_it_describes_data_networks_recipes_and_versions(page: Reader):
         "filters 2, kernel size 3, activation relu",
         "Adam, learning rate 0.01, constant",
         "2 epochs in batches of 32 images",
-        "20 % of the training images validate",
+        "20 % of the training images are used for validation",
         "2 candidates, on splits 1, 2",
         "training 400 10 39 to 41 0",
         "None of the training images are test images too",

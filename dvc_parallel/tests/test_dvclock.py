@@ -22,7 +22,7 @@ def test_a_dvc_lock_that_was_cut_off_is_made_again(done: Pipeline, serial: bytes
     (done.folder / "dvc.lock").write_bytes(serial[:200])
     ended = done.run()
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "dvc.lock is damaged: it is now " in ended.stdout
+    assert "dvc.lock is damaged: moved it to " in ended.stdout
     assert (done.folder / ".dvc/tmp/parallel/dvc.lock").read_bytes() == serial[:200]
     assert done.lock() == serial
     assert done.started() == []

@@ -94,7 +94,7 @@ def test_a_name_is_taken_once(committed: Pipeline) -> None:
     assert committed.run("-n", "twice", "-S", "select=2", "fetch").returncode == 0
     ended = committed.run("-n", "twice", "-S", "select=4", "fetch")
     assert ended.returncode == 1
-    assert ended.stderr == ("error: there is an experiment twice: take another name, or --force\n")
+    assert ended.stderr == "error: an experiment named twice exists: use another name, or --force\n"
 
 
 def test_without_git(done: Pipeline) -> None:

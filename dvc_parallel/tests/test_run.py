@@ -132,7 +132,7 @@ def test_a_failure_stops_only_what_needs_it(done: Pipeline) -> None:
     _, report = ended.stdout.split("\nfailed: ")
     assert report.startswith("train@2; its last lines:\n")
     assert "what went wrong\nERROR: failed to run: python  step.py train-2" in report
-    assert "not run, as they need it: select\n2 of 4 stages done" in report
+    assert "not run, because they depend on it: select\n2 of 4 stages done" in report
     assert "memory" not in report
     assert {name for name, what, _ in done.log() if what == "end"} == {"train-1", "train-3"}
     assert done.planned() == {"train@2", "select"}
@@ -153,7 +153,7 @@ def test_a_stage_that_the_system_kills_was_probably_short_of_memory(
     done.edit("params.yaml", "select: 1", "select: 2")
     ended = done.run()
     assert ended.returncode == 1
-    assert "\nthe operating system ended it, probably for want of memory: " in ended.stdout
+    assert "\nthe operating system killed it, probably because memory ran out: " in ended.stdout
 
 
 @pytest.mark.parametrize(

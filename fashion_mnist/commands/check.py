@@ -1,4 +1,4 @@
-"""Find mistakes in params.yaml, those that only Keras knows included, before anything runs."""
+"""Find mistakes in params.yaml before anything runs, even those that only Keras can detect."""
 
 import argparse
 
@@ -21,7 +21,7 @@ def run(_: argparse.Namespace) -> None:
     jobs = [config.job(config.baseline), config.job(config.train)]
     trained = params.recorded()
     values = params.read(params.PARAMS)
-    # What was trained before is good: only then is Keras, which takes seconds to load, not needed.
+    # A job that was trained before is valid: it needs no Keras, which takes seconds to load.
     unknown = [
         job
         for job in jobs

@@ -1,4 +1,4 @@
-"""Print a line for each run: what was changed, and what it gave.
+"""Compare runs: print the scores of each, and the parameters that were changed.
 
 A run is the workspace, a commit, or an experiment of `dvc exp run`.
 """
@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     try:
         _git("rev-parse", "--git-dir")
     except InputError:
-        raise InputError("commits are compared, and this is no git repository") from None
+        raise InputError("this is not a git repository, so no commits can be compared") from None
     experiments = _experiments()
     runs = {name: experiments.get(name, name) for name in arguments.runs} or experiments
     found = {"HEAD": _committed("HEAD"), WORKSPACE: _in_workspace()}

@@ -1,10 +1,10 @@
-"""Write a page that classifies pictures in the browser with the best model, without a network."""
+"""Write a page that classifies pictures in the browser with the best model, offline."""
 
 import argparse
 from pathlib import Path
 
 from fashion_mnist.commands import pictures
-from fashion_mnist.commands.predict import BEST
+from fashion_mnist.commands.models import BEST
 from fashion_mnist.errors import InputError
 from fashion_mnist.running import console
 from fashion_mnist.storage import files

@@ -1,9 +1,9 @@
-"""Write a model as an ONNX file, which programs in any language run, and check it against Keras."""
+"""Write a model as an ONNX file, for programs in any language, and check it against Keras."""
 
 import argparse
 from pathlib import Path
 
-from fashion_mnist.commands.predict import BEST
+from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
 from fashion_mnist.running import console
 from fashion_mnist.storage import files
@@ -13,13 +13,7 @@ EXAMPLE = "python -m fashion_mnist export --out shirts.onnx"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, and the file to write."""
-    parser.add_argument(
-        "--model",
-        type=Path,
-        default=BEST,
-        metavar="FILE",
-        help="another Keras model, .h5 or .keras (default: %(default)s)",
-    )
+    models.add_option(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -29,10 +23,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Write the file, unless it gives other probabilities than Keras.
+    """Write the file, unless its probabilities differ from Keras's.
 
     Raises:
-        InputError: the model cannot be used or converted, or the file's name is not ONNX's.
+        InputError: the model cannot be used or converted, or the file's name is not *.onnx.
         OSError: the model cannot be read, or the file cannot be written.
     """
     model: Path = arguments.model
@@ -51,6 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"{model} {error}") from None
     files.write(out, data)
     console.say(
-        f"wrote {out}: {len(data):,} bytes, at most {difference:.1g} from Keras's probabilities "
-        f"on {exporting.CHECKED} images"
+        f"wrote {out}: {len(data):,} bytes; its probabilities are within {difference:.1g} "
+        f"of Keras's on {exporting.CHECKED} images"
     )

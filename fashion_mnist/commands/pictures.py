@@ -132,7 +132,7 @@ def read(file: BinaryIO) -> Picture:
 
 
 def _scans(jpeg: bytes) -> int:
-    """How often a decoder goes over all pixels; a scan takes no more than twelve bytes."""
+    """How many times a decoder passes over all pixels; a scan can be as short as twelve bytes."""
     scans, place = 0, 2
     while scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(jpeg, place)):
         if marker[1] == b"\xd9":
@@ -172,7 +172,7 @@ def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:
-    """What undoes the camera's rotation; a damaged note of it spoils no picture."""
+    """The transpose that undoes the camera's rotation; damaged EXIF data is ignored."""
     try:
         return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:

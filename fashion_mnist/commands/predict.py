@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashion_mnist.commands import pictures
+from fashion_mnist.commands import models, pictures
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.running import console
@@ -20,7 +20,6 @@ from fashion_mnist.storage import records
 
 SUMMARY = "classify pictures of garments"
 EXAMPLE = "python -m fashion_mnist predict --show answers.png shirt.jpg photos/"
-BEST = Path("models/best_model.h5")
 STANDARD_INPUT = "-"
 MOST_DRAWN = 240  # more would take minutes, and make a picture that few programs open
 NO_PREVIEW = np.empty((0, 0, 3), np.uint8)  # in place of 59 kB
@@ -42,13 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="IMAGE",
         help="a PNG, JPEG, WebP, GIF, BMP or TIFF file, a folder of them, or - for standard input",
     )
-    parser.add_argument(
-        "--model",
-        type=Path,
-        default=BEST,
-        metavar="FILE",
-        help="another Keras model, .h5 or .keras (default: %(default)s)",
-    )
+    models.add_option(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--show",
@@ -181,7 +174,7 @@ def answers(found: Sequence[Named], probabilities: np.ndarray) -> list[dict[str,
 
 
 def table(listed: Sequence[dict[str, Any]]) -> str:
-    """A line a picture, at most 80 columns wide; a long name and each warning add one."""
+    """One line per picture, at most 80 columns wide; a long name or a warning adds a line."""
     names = [printable(answer["file"]) for answer in listed]
     width = max(len(name) for name in ("picture", *names) if len(name) <= NAME_WIDTH)
     row = f"{{:{width}}}  {{:11}}  {{:>7}}  {{:11}}  {{:>7}}  {{}}"
@@ -236,7 +229,7 @@ def say(text: str) -> None:
 
 
 def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:
-    """Take `-1.png` for a picture if there is one of that name, as `*.png` in a shell gives it."""
+    """Treat `-1.png` as a picture if that file exists: a shell may expand `*.png` to it."""
     parse = parser.parse_known_args
 
     def parse_known_args(args: Sequence[str] | None = None, namespace: Any = None) -> Any:

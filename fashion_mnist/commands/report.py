@@ -1,4 +1,4 @@
-"""Write the last run's results as one HTML file, which needs no network and can be mailed."""
+"""Write the last run's results as one HTML file, which works offline and can be emailed."""
 
 import argparse
 from pathlib import Path

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from fashion_mnist.commands import models
 from fashion_mnist.reporting import results
 from fashion_mnist.running import console
 
@@ -12,7 +13,7 @@ TEST = Path("data/processed/test.npz")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The file."""
-    parser.add_argument("model", type=Path, metavar="MODEL", help="a .h5 or .keras file")
+    parser.add_argument("model", type=models.model_file, metavar="MODEL", help=models.HELP)
 
 
 def run(arguments: argparse.Namespace) -> None:

@@ -54,7 +54,7 @@ async function answered(file) {
     bitmap = await createImageBitmap(
       file, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
   } catch {
-    throw new Error("is no picture that this browser reads: save it as PNG, JPEG or WebP");
+    throw new Error("is not a picture that this browser can read: save it as PNG, JPEG or WebP");
   }
   const seen = read(bitmap);
   bitmap.close();

@@ -1,4 +1,4 @@
-"""The page that classifies pictures in the browser; it holds all it needs, and needs no network."""
+"""The self-contained page that classifies pictures in the browser, and works offline."""
 
 import base64
 import gzip

@@ -1,4 +1,4 @@
-"""The page that `dvc plots show` fills: it holds its scripts, so that it needs no network.
+"""The page that `dvc plots show` fills: it contains its scripts, so that it works offline.
 
 `python -m fashion_mnist.reporting.plots_page` writes it and has this clone's DVC use it.
 """
@@ -15,7 +15,7 @@ from fashion_mnist.running import console
 
 TEMPLATE = Path(".dvc/plots.html")
 
-# DVC replaces {plot_divs} and {refresh_tag}. Without {scripts} it names no CDN.
+# DVC replaces {plot_divs} and {refresh_tag}. Without {scripts}, it inserts no CDN links.
 PAGE = """<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -61,7 +61,7 @@ window.vegaEmbed = (place, spec, options) => vegaEmbed(place, spec, {...looks, .
 def template() -> str:
     """The page before DVC fills it, with Vega, Vega-Lite and Vega-Embed in it."""
     scripts = vl_convert.javascript_bundle(EMBED)
-    # Else the browser ends the script there, and DVC fills the place.
+    # Otherwise the browser would end the script there, and DVC would replace {scripts}.
     scripts = scripts.replace("</script", "<\\/script").replace("{scripts}", "{ scripts}")
     return PAGE % scripts
 
@@ -77,7 +77,7 @@ def main() -> None:
     name = TEMPLATE.relative_to(".dvc").as_posix()
     command = [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", name]
     subprocess.run(command, check=True)
-    console.say(f"wrote {TEMPLATE}: `dvc plots show` draws its page without a network")
+    console.say(f"wrote {TEMPLATE}: `dvc plots show` now writes a page that works offline")
 
 
 if __name__ == "__main__":

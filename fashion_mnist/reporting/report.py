@@ -1,4 +1,4 @@
-"""The results as one HTML page that holds its pictures and needs no network."""
+"""The results as one self-contained HTML page, which works offline."""
 
 import base64
 import io
@@ -90,11 +90,10 @@ def all_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]
 
 
 def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, Any]:
-    """What is told of a model's training.
+    """What the report says about a model's training.
 
     Returns:
         overfits: the epoch with the lowest validation loss, if it overfits after it; or None.
-        lowest: that loss.
         best, last: validation rows of the epoch with the lowest loss, and of the last one.
         training: the training row of the last epoch.
     """
@@ -109,9 +108,9 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
 
 
 def confusion() -> list[dict[str, Any]]:
-    """A row a class: its name, and for each predicted class the number of images and a share.
+    """One row per class: its name and, for each predicted class, an image count and a shade.
 
-    The share is of the largest that any class has of another.
+    The shade is the share of the true class's images, relative to the largest share among mistakes.
     """
     pairs = records.read_csv("plots/confusion.csv", texts=("actual", "predicted"))
     counts = Counter((row["actual"], row["predicted"]) for row in pairs)

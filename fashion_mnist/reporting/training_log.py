@@ -1,4 +1,4 @@
-"""What a training tells whoever watches it: two lines first, then one an epoch, and a bar."""
+"""What training prints: two lines first, then one per epoch, and a progress bar."""
 
 import math
 from collections.abc import Sequence

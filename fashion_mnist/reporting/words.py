@@ -8,7 +8,7 @@ from fashion_mnist.learning.schema import Layer, Recipe
 SCHEDULES = {
     "constant": "constant",
     "cosine": "falling to zero along half a cosine",
-    "one-cycle": "at its peak, one-cycle schedule: it rises, then falls to zero",
+    "one-cycle": "at the peak of a one-cycle schedule, which rises, then falls to zero",
 }
 
 
@@ -40,7 +40,7 @@ def layer_rows(layers: Sequence[Layer], depth: int = 0) -> Iterator[tuple[int, s
 
 
 def recipe(recipe: Recipe) -> list[str]:
-    """What a recipe does, a phrase a setting."""
+    """What a recipe does, one phrase per setting."""
     kind, arguments = recipe.optimizer
     rate = f"learning rate {arguments['learning_rate']:g}, {SCHEDULES[recipe.schedule]}"
     others = settings({key: arguments[key] for key in arguments if key != "learning_rate"})

@@ -1,4 +1,4 @@
-"""How a program of this project speaks to the person who started it."""
+"""How this project's programs print messages, fail and stop."""
 
 import contextlib
 import faulthandler
@@ -51,7 +51,7 @@ def progress(total: int | None, description: str, unit: str = "it", **options: A
 
 
 def run(main: Callable[[], int | None]) -> None:
-    """Call `main` and end the process: what the user can mend is one line, exit code 1."""
+    """Call `main` and end the process; errors the user can fix become one line and exit code 1."""
     if "DVC_STAGE" in os.environ:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             _heed_interrupts()
@@ -77,7 +77,7 @@ def run(main: Callable[[], int | None]) -> None:
 
 
 def _end_with_dvc(parent: int) -> None:
-    """Interrupt this process when DVC, which started it, is gone: nobody takes its result."""
+    """Interrupt this process when DVC, which started it, is gone: its result would be lost."""
     import psutil  # takes a while to load, and the stage has begun
 
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -92,7 +92,7 @@ def _end_with_dvc(parent: int) -> None:
 
 
 def _heed_interrupts() -> None:
-    """Have a Ctrl-C end this process soon, also while a library computes and Python has to wait."""
+    """Make Ctrl-C end this process soon, even while Python waits for a library's computation."""
     ours, signals = socket.socketpair()
     signals.setblocking(False)
     signal.set_wakeup_fd(signals.detach(), warn_on_full_buffer=False)
@@ -106,10 +106,10 @@ def _end_when_interrupted(numbers: socket.socket) -> None:
 
 
 def _end_soon() -> None:
-    """Have this process end whatever becomes of the KeyboardInterrupt.
+    """Make this process end even if the KeyboardInterrupt is lost.
 
-    Python drops one that is raised in a finalizer, and a library may keep Python waiting: the
-    watchdog of faulthandler, alone in the standard library, needs no turn of Python's to end it.
+    Python drops one that is raised in a finalizer, and a library may keep Python waiting. Only
+    faulthandler's watchdog, in the standard library, ends a process without running Python code.
     """
     nowhere = open(os.devnull, "w")  # noqa: PTH123, SIM115
     faulthandler.dump_traceback_later(GRACE, exit=True, file=nowhere)
@@ -124,7 +124,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _short_of_memory(error: BaseException | None) -> bool:
-    """Whether this error, or one that it was raised over, is for want of memory."""
+    """Whether memory ran out in this error, or in one that was being handled when it was raised."""
     while error is not None:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             return True

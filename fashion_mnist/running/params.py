@@ -1,4 +1,4 @@
-"""Reads `params.yaml` as DVC reads it, and words its mistakes in one sentence each."""
+"""Reads `params.yaml` as DVC reads it, and reports each mistake in one sentence."""
 
 import math
 import re
@@ -113,7 +113,7 @@ def read(path: str | Path) -> dict[str, Any]:
 def with_networks(
     path: str | Path, values: dict[str, Any], key: str, parse: Callable[[str, Any], Any]
 ) -> None:
-    """Replace each entry of `values[key]` by what `parse(its place, it)` gives.
+    """Replace each entry of `values[key]` with the result of `parse(place, entry)`.
 
     Raises:
         InputError: an entry's name or the entry itself is wrong.

@@ -1,4 +1,4 @@
-"""What a stage's result comes from, and that it stays the same while the stage runs."""
+"""What a stage's result depends on, and a check that it does not change while the stage runs."""
 
 import hashlib
 import sys
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 CODE = ("fashion_mnist", "stages", "comparison")
 LIBRARIES = ("h5py", "keras", "numpy", "scikit-learn")  # the backend's version is a setting
 
-# Code that no out of any stage depends on, so that no stage lists it as a dep. Folders end in /.
+# Code that cannot change any stage's outs, so no stage lists it as a dep. Folders end in /.
 SILENT = {
     "fashion_mnist/__init__.py": "empty",
     "fashion_mnist/checks.py": "finds mistakes; a job without one is left alone",
@@ -34,7 +34,7 @@ Selected = TypeVar("Selected")
 
 @contextmanager
 def unchanged(read: Callable[[], Selected]) -> Iterator[Selected]:
-    """What `read` takes from the parameters; at the end, a check that it would take the same.
+    """Yield what `read` selects from the parameters; check at the end that nothing was edited.
 
     DVC records parameters and code when a stage has ended. An edit made while the stage ran
     would be recorded as what the result was made with.
