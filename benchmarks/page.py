@@ -68,12 +68,12 @@ def picture(measured: Mapping[str, Any]) -> Figure:
     """Bars: seconds to train one model to the original's accuracy, and for one epoch."""
     old, new = measured["original"], measured["one_model"]
     panels = {
-        "To train one model to 91.33 % on the test set (s)": {
+        "Seconds to train one model to 91.33 % (test set)": {
             "the original,\nall 50 epochs": old["seconds_of_50_epochs"],
             "the original, stopped\nat 91.33 %": old["seconds_to_first_reach"],
             f"this project,\n{new['epochs']} epochs": new["seconds"],
         },
-        "For one epoch of 48,000 images (s)": {
+        "Seconds for one epoch of 48,000 images": {
             "the original": old["seconds_an_epoch"],
             "PyTorch, eager": measured["pytorch_seconds_an_epoch"],
             "this project": new["seconds_an_epoch"],

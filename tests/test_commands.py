@@ -66,7 +66,7 @@ def test_check_prints_nothing_about_good_parameters(typed, project: Path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("epochs: 8", "epochs: 0", "params.yaml: recipes.one-cycle.epochs: must be greater than"),
+        ("epochs: 7", "epochs: 0", "params.yaml: recipes.one-cycle.epochs: must be greater than"),
         (
             "rate: 0.25",
             "rate: 25",

@@ -46,7 +46,7 @@ def test_the_file_gives_keras_s_probabilities(
     done = call(tmp_path, *COMMAND, "--model", str(model), "--out", "model.onnx")
     assert done.code == 0, done.err
     size = (tmp_path / "model.onnx").stat().st_size
-    assert done.out.startswith(f"wrote model.onnx: {size:,} bytes, at most ")
+    assert done.out.startswith(f"wrote model.onnx: {size:,} bytes; its probabilities are within ")
     expected = loading.load_model(model).predict(images, verbose=0)
     for count in (len(images), 1):
         found = answered(tmp_path / "model.onnx", images[:count])

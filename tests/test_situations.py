@@ -96,9 +96,9 @@ def test_what_is_right_passes_the_check(check: Check, old: str, new: str):
         ("filters: 32", "filters: yes", f"{FIRST}.filters: must be a whole number, not 'yes'"),
         (CONV, 'Rescaling: {scale: "0.1"}', "architectures.improved[0].Rescaling.scale: must be a"),
         # YAML
-        ("epochs: 8", "epochs: 1:30", "recipes.one-cycle.epochs: must be a whole number"),
-        ("epochs: 8", "epochs: 8\n    epochs: 9", "is not YAML: line "),
-        ("epochs: 8", "epochs: 8.5", "recipes.one-cycle.epochs: must be a whole number"),
+        ("epochs: 7", "epochs: 1:30", "recipes.one-cycle.epochs: must be a whole number"),
+        ("epochs: 7", "epochs: 7\n    epochs: 9", "is not YAML: line "),
+        ("epochs: 7", "epochs: 7.5", "recipes.one-cycle.epochs: must be a whole number"),
         ("seed: 101", "seed: on", "split.seed: must be a whole number, not 'on'"),
         ("train:", "train: &t", ""),
         # Keras's arguments
