@@ -7,7 +7,7 @@ RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report demo bench bench-full crash clean
-.DEFAULT_GOAL := repro
+.DEFAULT_GOAL := help
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
 	@$(RUN) python -m fashion_mnist check
@@ -21,7 +21,7 @@ comparison: .venv/installed  ## train other networks too, and put them in a tabl
 help:  ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 15
 
-install: .venv/installed  ## set up .venv, from packages pinned by hash
+install: .dvc/plots.html  ## set up .venv, from packages pinned by hash
 
 test: .venv/installed  ## every module, and the pipeline on a small data set: some minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"

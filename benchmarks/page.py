@@ -49,8 +49,8 @@ def text(measured: Mapping[str, Any]) -> str:
     seeds, growth = HERE / "seeds.json", HERE / "growth.json"
     parts = [
         _head(measured),
-        _ratios(measured["ratios"]),
         "![Seconds to train one model, and for one epoch](times.png)",
+        _ratios(measured["ratios"]),
         _figures(measured),
         _growth(measured["jobs"], records.read_json(growth) if growth.exists() else {}),
         _seeds(records.read_json(seeds)) if seeds.exists() else "",
@@ -68,10 +68,10 @@ def picture(measured: Mapping[str, Any]) -> Figure:
     """Bars: seconds to train one model to the original's accuracy, and for one epoch."""
     old, new = measured["original"], measured["one_model"]
     panels = {
-        "Seconds to train one model to 91.33 % (test set)": {
+        "Seconds to train one model": {
             "the original,\nall 50 epochs": old["seconds_of_50_epochs"],
-            "the original, stopped\nat 91.33 %": old["seconds_to_first_reach"],
-            f"this project,\n{new['epochs']} epochs": new["seconds"],
+            "the original, until it\nreaches 91.33 %": old["seconds_to_first_reach"],
+            f"this project, {new['epochs']} epochs\n({new['test_accuracy']:.2%})": new["seconds"],
         },
         "Seconds for one epoch of 48,000 images": {
             "the original": old["seconds_an_epoch"],
@@ -121,7 +121,12 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
             continue
         verdict = _verdict(ratio, sign, bound)
         rows.append([f"`{key}`", what, f"{ratio:.3f}", f"{sign} {bound}", verdict])
-    return table(["ratio", "what", "measured", "goal", "reached"], rows)
+    return (
+        "## Goals\n\nThe goals were set on another processor, an AMD EPYC with bfloat16 but "
+        "without AMX, before\nany of this was measured. [Why goals are missed]"
+        "(#why-goals-are-missed) explains the rest.\n\n"
+        + table(["ratio", "what", "measured", "goal", "reached"], rows)
+    )
 
 
 def _verdict(measured: float, sign: str, bound: float) -> str:

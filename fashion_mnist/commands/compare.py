@@ -101,10 +101,14 @@ def _scores(selection: Mapping[str, float], scores: Mapping[str, float]) -> str:
 
 
 def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
-    """The parameters whose values differ, as `key: old -> new`."""
+    """The parameters whose values differ, as `key: old -> new`, `key: added` or `key: removed`."""
     if isinstance(before, dict) and isinstance(after, dict):
         for key in dict.fromkeys([*before, *after]):
             yield from _changes(before.get(key), after.get(key), f"{path}.{key}".lstrip("."))
+    elif before is None and isinstance(after, dict | list):
+        yield f"{path}: added"
+    elif after is None and isinstance(before, dict | list):
+        yield f"{path}: removed"
     elif before != after:
         yield f"{path}: {_in_short(before)} -> {_in_short(after)}"
 

@@ -72,6 +72,7 @@ function show(file, name, seen, probabilities) {
   URL.revokeObjectURL(picture.src);
   picture.src = URL.createObjectURL(file);
   picture.alt = name;
+  picture.hidden = false;
   const context = at("seen").getContext("2d");
   const image = context.createImageData(EDGE, EDGE);
   seen.pixels.forEach((level, i) => image.data.set([level, level, level, 255], 4 * i));

@@ -163,7 +163,7 @@ def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
 
 
 def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
-    """How many images of each class are taken for which; only mistakes are coloured.
+    """How many images of each class are classified as which; only mistakes are coloured.
 
     Args:
         labels, predicted: integers (N,) in 0-9.
@@ -188,7 +188,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
         yticks=range(count),
         yticklabels=CLASS_NAMES,
     )
-    title = f"What the best model takes {len(labels):,} test images for"
+    title = f"Confusion matrix of the best model, {len(labels):,} test images"
     axes.set_title(title, loc="left", color=INK, fontweight="bold", fontsize=12, pad=12)
     axes.set_xticklabels(CLASS_NAMES, rotation=45, ha="right", rotation_mode="anchor")
     axes.tick_params(length=0)
@@ -346,12 +346,13 @@ def gallery(
     title: str, images: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], columns: int = 6
 ) -> Figure:
     """Images uint8 of one size, gray or with three colours, in rows, each below its caption."""
-    rows = -(-len(images) // columns)
+    rows, across = -(-len(images) // columns), min(columns, len(images))
     height, width = images[0].shape[:2]
-    row_height = 12 / columns * height / width + 0.35  # inches
-    figure = Figure(figsize=(12, row_height * rows + 0.4), layout="constrained")
-    figure.suptitle(title)
-    for axes in figure.subplots(rows, columns).ravel():
+    cell = 12 / columns  # inches
+    row_height = cell * height / width + 0.35
+    figure = Figure(figsize=(cell * across, row_height * rows + 0.4), layout="constrained")
+    figure.suptitle(title, fontsize=10)
+    for axes in figure.subplots(rows, across, squeeze=False).ravel():
         axes.axis("off")
     for axes, image, caption in zip(figure.axes, images, captions, strict=False):
         axes.imshow(image, cmap="gray", vmin=0, vmax=255)
