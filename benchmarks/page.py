@@ -121,11 +121,11 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
             continue
         verdict = _verdict(ratio, sign, bound)
         rows.append([f"`{key}`", what, f"{ratio:.3f}", f"{sign} {bound}", verdict])
+    grid = table(["ratio", "what", "measured", "goal", "reached"], rows)
     return (
         "## Goals\n\nThe goals were set on another processor, an AMD EPYC with bfloat16 but "
         "without AMX, before\nany of this was measured. [Why goals are missed]"
-        "(#why-goals-are-missed) explains the rest.\n\n"
-        + table(["ratio", "what", "measured", "goal", "reached"], rows)
+        f"(#why-goals-are-missed) explains the rest.\n\n{grid}"
     )
 
 
