@@ -155,7 +155,7 @@ def test_the_page_warns_as_predict_does(tab: Page, tmp_path: Path, kind: str):
     ("name", "data", "message"),
     [
         ("a.txt", b"hello", "a.txt: is not a picture that this browser can read"),
-        ("half.png", encoded(Image.new("L", (300, 200), 9))[:60], "half.png: is no picture"),
+        ("half.png", encoded(Image.new("L", (300, 200), 9))[:60], "half.png: is not a picture"),
         ("blank.png", encoded(Image.new("L", (300, 200), 255)), "blank.png: shows nothing that"),
     ],
 )
