@@ -54,7 +54,7 @@ def page(compared: Mapping[str, Any]) -> str:
     parts = [
         "# The comparison",
         table(compared["rows"], with_times=True),
-        "![Test accuracy of each network by its multiply-adds](accuracy.png)",
+        "![Test accuracy of each network, the cheapest on top](accuracy.png)",
         differences(compared),
         (HERE / "notes.md").read_text("utf-8").strip(),
     ]
@@ -145,60 +145,76 @@ def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Test accuracy by multiply-adds, beside what others publish."""
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.subplots()
+    """Test accuracy of each network, the cheapest on top, beside what others publish."""
     trained = [row for row in rows if row["by_seed"] and row["seeds"]]
-    for row in trained:
-        for each in row["published"]:
-            axes.plot(
-                row["multiply_adds"],
-                each["accuracy"],
-                "o",
-                color=figures.VALIDATION,
-                markerfacecolor="none",
-                label="published by others",
-            )
+    trained.sort(key=lambda row: row["multiply_adds"])
+    figure = Figure(figsize=(9, 0.5 * len(trained) + 1.4), layout="constrained")
+    axes = figure.subplots()
+    front = pareto_front(trained)
+    axes.plot(
+        [trained[place]["accuracy"] for place in front],
+        front,
+        color=figures.SOFT,
+        linewidth=1,
+        linestyle=(0, (4, 3)),
+        label="no network above is more accurate",
+    )
+    for place, row in enumerate(trained):
+        published = [each["accuracy"] for each in row["published"]]
+        axes.plot(
+            published,
+            [place] * len(published),
+            "o",
+            color=figures.VALIDATION,
+            markerfacecolor="none",
+            label="published by others" if published else None,
+        )
         axes.errorbar(
-            row["multiply_adds"],
             row["accuracy"],
-            [[row["accuracy"] - row["accuracy_low"]], [row["accuracy_high"] - row["accuracy"]]],
+            place,
+            xerr=[
+                [row["accuracy"] - row["accuracy_low"]],
+                [row["accuracy_high"] - row["accuracy"]],
+            ],
             fmt="o",
             color=figures.TRAINING,
             capsize=3,
             label="measured here, with its 95 % interval",
         )
-    _name(axes, trained)
-    axes.set(xlabel="multiply-adds an image", ylabel="test accuracy", xscale="log")
-    axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+        axes.annotate(
+            "\n".join(f"{each['accuracy']:.1%} {each['source']}" for each in row["published"]),
+            (1.01, place),
+            xycoords=("axes fraction", "data"),
+            va="center",
+            fontsize=7,
+            color=figures.VALIDATION,
+        )
+    axes.set_yticks(range(len(trained)), [f"{row['name']}\n{_cost(row)}" for row in trained])
+    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.invert_yaxis()
+    axes.set_xlabel("test accuracy")
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.margins(x=0.2)
     known = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
-    axes.legend(known.values(), known.keys(), loc="lower right")
+    axes.legend(known.values(), known.keys(), loc="lower left", fontsize=9)
     return figure
 
 
-def _name(axes: Any, rows: Sequence[Row]) -> None:
-    """Put each row's name beside its point, on the left where another one follows closely."""
-    columns: dict[int, list[Row]] = {}
-    for row in rows:
-        columns.setdefault(row["multiply_adds"] // 1_000_000, []).append(row)
-    sizes = sorted({row["multiply_adds"] for row in rows})
-    for column in columns.values():
-        above = 0.0
-        size = column[0]["multiply_adds"]
-        is_close = any(size < other < 10 * size for other in sizes)
-        for row in sorted(column, key=lambda row: row["accuracy"]):
-            above = max(row["accuracy"], above + 0.006)
-            axes.annotate(
-                row["name"],
-                (row["multiply_adds"], row["accuracy"]),
-                (row["multiply_adds"] * (0.88 if is_close else 1.12), above),
-                ha="right" if is_close else "left",
-                va="center",
-                fontsize=9,
-            )
+def pareto_front(rows: Sequence[Row]) -> list[int]:
+    """Places of the rows, cheapest first, that are more accurate than all cheaper ones."""
+    best = 0.0
+    front = []
+    for place, row in enumerate(rows):
+        if row["accuracy"] > best:
+            best = row["accuracy"]
+            front.append(place)
+    return front
+
+
+def _cost(row: Row) -> str:
+    count = row["multiply_adds"]
+    return f"{count / 1e6:.1f} M multiply-adds" if count >= 1e5 else f"{count:,} multiply-adds"
 
 
 if __name__ == "__main__":

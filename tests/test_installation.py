@@ -50,6 +50,19 @@ def wheel(folder: Path, name: str) -> str:
     return f"{name}==1 \\\n    --hash=sha256:{sha256(path)}\n"
 
 
+# Builds a project without setuptools, which is no real one here.
+IN_PLACE = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+BACKEND = """
+import shutil
+from pathlib import Path
+
+def build_editable(folder, *_):
+    (wheel,) = Path(__file__).parent.glob("*.whl")
+    shutil.copy(wheel, folder)
+    return wheel.name
+"""
+
+
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path):
     packages = tmp_path / "packages"
@@ -58,6 +71,11 @@ def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path):
     (tmp_path / "constraints.txt").write_text("".join(lines))
     for name in ("Makefile", "requirements.txt"):
         shutil.copy(ROOT / name, tmp_path)
+    for folder in (tmp_path, tmp_path / "dvc_parallel"):  # what is installed in place
+        folder.mkdir(exist_ok=True)
+        (folder / "pyproject.toml").write_text(IN_PLACE)
+        (folder / "backend.py").write_text(BACKEND)
+        wheel(folder, f"project_{folder.name.replace('-', '_')}")
 
     def install() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
