@@ -194,6 +194,7 @@ def test_an_unknown_model_is_one_sentence(comparing: Workspace, call: Call):
     [
         ({"models": {"one-1": MODELS["one-1"] | {"row": "won"}}}, "models: no row is named 'won'"),
         ({"ensemble": ["waiting"]}, "ensemble: no row with a model is named 'waiting'"),
+        ({"best": "one-3"}, "best: no model is named 'one-3'; did you mean one-"),
         ({"models": {"one-1": {"row": "one", "seed": 1}}}, "models.one-1.threads: is missing"),
         (
             {"rows": {"one": ROW | {"recipe": TINY_RECIPE | {"early_stopping": {"patience": 1}}}}},
@@ -210,7 +211,7 @@ def test_a_mistake_is_named_by_its_path(
 ):
     set_params(comparing, **{"ensemble": [], "published": {}} | sections)
     if "rows" in sections:
-        set_params(comparing, models={"one-1": MODELS["one-1"]})
+        set_params(comparing, models={"one-1": MODELS["one-1"]}, best="one-1")
     done = call(comparing.path / "comparison", "comparison.tabulate")
     assert done.code == 1
     assert said in done.err
