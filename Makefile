@@ -30,7 +30,7 @@ test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, and
 	@$(RUN) python -m pytest -n 2 -m slow
 
 test-parallel: .venv/installed  ## the parallel stage runner, dvc_parallel
-	@$(RUN) python -m pytest -n 2 dvc_parallel/tests
+	@$(RUN) python -m pytest -n 2 -m "not slow" dvc_parallel/tests
 
 test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
 	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
