@@ -1,19 +1,15 @@
 """The scores on the model card, from the predictions that git keeps."""
 
-import re
-
 import numpy as np
 
 from comparison import predictions
 from fashion_mnist.reporting import markdown
 from fashion_mnist.scoring import scores
 
-SECTION = re.compile(r"(?<=<!-- scores -->\n).*?(?=<!-- end of scores -->)", re.DOTALL)
-
 
 def text(card: str, name: str) -> str:
     """The card with the scores of the model `name`."""
-    return SECTION.sub(lambda _: f"\n{_scores(name)}\n\n", card)
+    return markdown.with_section(card, "scores", _scores(name))
 
 
 def _scores(name: str) -> str:

@@ -4,7 +4,6 @@ Run it in comparison/, after `dvc repro` there.
 """
 
 import argparse
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -23,7 +22,6 @@ from fashion_mnist.storage import files, records
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 CARD = HERE.parent / "docs/model-card.md"
-IN_README = re.compile(r"(?<=<!-- comparison -->\n).*?(?=<!-- end of comparison -->)", re.DOTALL)
 SIGNIFICANT = 0.05
 MOST_IN_README = 5
 
@@ -40,7 +38,7 @@ def main() -> None:
     files.write(HERE / "README.md", page(compared).encode())
     text = README.read_text("utf-8")
     short = table(in_short(compared["rows"]))
-    files.write(README, IN_README.sub(lambda _: f"\n{short}\n\n", text).encode())
+    files.write(README, markdown.with_section(text, "comparison", short).encode())
     text = card.text(CARD.read_text("utf-8"), params.load().best)
     files.write(CARD, text.encode())
     console.say(

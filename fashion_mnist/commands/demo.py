@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from fashion_mnist.commands import pictures
-from fashion_mnist.commands.models import BEST
-from fashion_mnist.errors import InputError
+from fashion_mnist.commands import models, pictures
 from fashion_mnist.running import console
 from fashion_mnist.storage import files
 
@@ -32,17 +30,9 @@ def run(_: argparse.Namespace) -> None:
         InputError: the model cannot be used or converted, or the runtime cannot be downloaded.
         OSError: a file cannot be read, or the page cannot be written.
     """
-    # Keras takes seconds to load.
-    from fashion_mnist import exporting
-    from fashion_mnist.demo import page, runtime
-    from fashion_mnist.model_files import loading
+    from fashion_mnist.demo import page, runtime  # only now, because Keras takes seconds to load
 
-    loaded = loading.load(BEST)
-    console.note(BEST, loaded.notes)
-    try:
-        model, _difference = exporting.to_onnx(loaded.model)
-    except InputError as error:
-        raise InputError(f"{BEST} {error}") from None
+    model, _difference = models.as_onnx(models.BEST)
     html = page.render(model, runtime.get(), pictures, EXAMPLES).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

@@ -33,16 +33,9 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out or model.with_suffix(".onnx")
     if out.suffix.lower() != ".onnx":
         raise InputError(f"--out {out}: the file is ONNX: choose a name that ends in .onnx")
-    # Keras takes seconds to load.
-    from fashion_mnist import exporting
-    from fashion_mnist.model_files import loading
+    from fashion_mnist import exporting  # only now, because Keras takes seconds to load
 
-    loaded = loading.load(model)
-    console.note(model, loaded.notes)
-    try:
-        data, difference = exporting.to_onnx(loaded.model)
-    except InputError as error:
-        raise InputError(f"{model} {error}") from None
+    data, difference = models.as_onnx(model)
     files.write(out, data)
     console.say(
         f"wrote {out}: {len(data):,} bytes; its probabilities are within {difference:.1g} "

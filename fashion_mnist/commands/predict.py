@@ -143,12 +143,9 @@ def check_target(path: Path, found: Sequence[Named]) -> None:
 def classify(model: Path, found: Sequence[Named]) -> np.ndarray:
     """Class probabilities float32 (N, 10)."""
     from fashion_mnist.learning import prediction
-    from fashion_mnist.model_files import loading
 
     images = np.stack([named.picture.pixels for named in found])
-    loaded = loading.load(model)
-    console.note(model, loaded.notes)
-    return prediction.predict(loaded.model, images)
+    return prediction.predict(models.load(model), images)
 
 
 def answers(found: Sequence[Named], probabilities: np.ndarray) -> list[dict[str, Any]]:

@@ -24,11 +24,9 @@ def run(arguments: argparse.Namespace) -> None:
     """
     # Keras takes seconds to load.
     from fashion_mnist.learning import dataset, prediction
-    from fashion_mnist.model_files import loading
     from fashion_mnist.scoring import scores
 
-    loaded = loading.load(arguments.model)
-    console.note(arguments.model, loaded.notes)
+    model = models.load(arguments.model)
     images, labels = dataset.read(TEST)
-    found = scores.scores(prediction.predict(loaded.model, images), labels)
+    found = scores.scores(prediction.predict(model, images), labels)
     console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))
