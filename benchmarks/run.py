@@ -26,6 +26,7 @@ from ruamel.yaml import YAML
 
 from benchmarks import page
 from dvc_parallel import schedule
+from dvc_parallel.command import usable_cores
 from dvc_parallel.schedule import Task
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
@@ -41,7 +42,7 @@ ORIGINAL_EPOCHS = (50, 10, 10, 10)
 ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
 # The pipeline is run on these, and the rest is extrapolated.
 SHORT_IMAGES, ALL_IMAGES, SHORT_EPOCHS = 12_000, 60_000, 2
-CORES = len(psutil.Process().cpu_affinity()) if sys.platform == "linux" else os.cpu_count() or 1
+CORES = usable_cores()
 
 IMPORT = "from fashion_mnist.learning import backend; import tensorflow"
 
@@ -86,12 +87,12 @@ def python(*command: str, where: Path) -> Done:
     return run("python", "-m", *command, where=where)
 
 
-def clone(folder: Path, changes: Mapping[str, Any] | None = None) -> Path:
+def clone(folder: Path, changes: Mapping[str, Any]) -> Path:
     """The committed project in `folder`, nothing run, with keys of params.yaml changed."""
     run("git", "clone", "--quiet", str(ROOT), str(folder), where=ROOT)
     path = folder / "params.yaml"
     values = params.read(path)
-    for key, value in (changes or {}).items():
+    for key, value in changes.items():
         section = values
         *parents, last = key.split(".")
         for parent in parents:

@@ -4,13 +4,12 @@ Writes benchmarks/seeds.json. Each seed is scored on the test set once, after th
 """
 
 import argparse
-import os
 import statistics
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.run import ACCURACY, FASTEST, ROOT, accuracy, clone, parameters, python
+from benchmarks.run import ACCURACY, CORES, FASTEST, ROOT, accuracy, clone, parameters, python
 from fashion_mnist.running import console
 from fashion_mnist.storage import candidates, records
 
@@ -36,9 +35,11 @@ def main() -> None:
     parser.add_argument("--recipe", default=FASTEST)
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3, 4, 5])
     arguments = parser.parse_args()
+    if len(arguments.seeds) < 2:
+        parser.error("--seeds: two or more, or there is no spread")
     with (
         tempfile.TemporaryDirectory() as name,
-        ThreadPoolExecutor(os.cpu_count()) as pool,
+        ThreadPoolExecutor(CORES) as pool,
     ):
         runs = list(pool.map(lambda s: one(Path(name), arguments.recipe, s), arguments.seeds))
     tests = [run["test_accuracy"] for run in runs]

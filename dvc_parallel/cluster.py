@@ -109,7 +109,7 @@ class ClusterCrew:
                     continue
                 return name, Message("line", f"starts again: worker {before} is lost")
             if message.kind == "over":
-                del self._places[name]
+                self._places.pop(name, None)  # unknown if the stage never started
                 try:
                     outcome = self._futures.pop(name).result()
                 except Exception as error:  # whatever a worker or Dask itself raised
@@ -175,7 +175,7 @@ def _serve(name: str, job: Job, folder: str, environment: Mapping[str, str], top
 
     def watch() -> None:
         while not over.wait(0.2):
-            if not is_wanted():
+            if not is_wanted() and not over.is_set():
                 handle.jobs.close()
                 return
 
@@ -188,12 +188,10 @@ def _serve(name: str, job: Job, folder: str, environment: Mapping[str, str], top
                 idle.append(handle)
                 return content
             tell(kind, content)
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, pickle.UnpicklingError):
         with contextlib.suppress(TimeoutExpired):
             handle.process.wait(GRACE)
-        return Outcome(
-            f"its worker ended with code {handle.process.poll()}", 0.0, None, frozenset()
-        )
+        return Outcome(f"its worker ended with code {handle.process.poll()}")
     finally:
         over.set()
         tell("ended", None)

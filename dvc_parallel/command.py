@@ -78,7 +78,7 @@ def run_stages(
         known,
     )
     if dry:
-        _print_plan(tasks, known, jobs or _cores())
+        _print_plan(tasks, known, jobs or usable_cores())
         return 0
     for path in sorted(plan.damaged):
         say(dvclock.set_aside(path, workspace.state))
@@ -132,7 +132,7 @@ def run_stages(
     return code
 
 
-def _cores() -> int:
+def usable_cores() -> int:
     """The cores that this process may use, as a container's limit or taskset leaves them."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     with contextlib.suppress(OSError, ValueError):
@@ -163,7 +163,7 @@ def _crew(
         return
     from dvc_parallel.local import LocalCrew
 
-    jobs = jobs or _cores()
+    jobs = jobs or usable_cores()
     count = schedule.width(schedule.simulate(tasks, jobs, patient=False))
     with contextlib.closing(LocalCrew(environment, workspace.run_lock, count)) as crew:
         yield crew, jobs

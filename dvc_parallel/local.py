@@ -24,13 +24,14 @@ class LocalCrew:
     def __init__(self, environment: Mapping[str, str], run_lock: int, count: int) -> None:
         self._environment = environment
         self._run_lock = run_lock
-        self._idle: list[Handle] = []
         self._busy: dict[Handle, tuple[str, Job]] = {}
         self._claims: dict[Handle, tuple[str, str] | None] = {}
         self._tries: dict[str, int] = {}
         self._events: queue.SimpleQueue[tuple[Handle, Message | None]]
         self._events = queue.SimpleQueue()
-        self._idle = [self._hire() for _ in range(count)]  # they all start while the first works
+        self._idle: list[Handle] = [
+            self._hire() for _ in range(count)
+        ]  # they all start while the first works
 
     def start(self, name: str, job: Job) -> None:
         """Have a stage run."""
@@ -65,6 +66,8 @@ class LocalCrew:
             if message.kind == "claim":
                 self._claims[handle] = message.content
                 continue
+            if handle not in self._busy:
+                continue  # what a stage left behind prints, or Python as the worker starts
             name, _ = self._busy[handle]
             if message.kind == "outcome":
                 del self._busy[handle]

@@ -117,26 +117,25 @@ def _stale(repo: "Repo", options: Options, unreadable: set[Path]) -> Plan:
         order = plan_repro(graph, order, downstream=options.downstream)
     if not order:
         raise InputError(f"there is no stage in {' '.join(options.targets) or Path.cwd()}")
-    needs: dict[Any, frozenset[Any]] = {}
+    stale: set[Any] = set()
     edited: list[str] = []
     for stage in order:
         upstream = list(graph.successors(stage))
-        above = frozenset(needs.keys() & upstream)
-        if above or options.force:
-            needs[stage] = above
+        if options.force or not stale.isdisjoint(upstream):
+            stale.add(stage)
         elif stage.changed(options.allow_missing, upstream):
-            needs[stage] = above
+            stale.add(stage)
             if not (stage.is_callback or stage.always_changed):
                 edited.append(stage.addressing)
     steps = {
         stage.addressing: Step(
             _reference(stage),
-            frozenset(above.addressing for above in needs[stage]),
+            frozenset(above.addressing for above in stale.intersection(graph.successors(stage))),
             _threads(stage),
             tuple(map(_reference, graph.successors(stage))),
         )
         for stage in repo.index.stages
-        if stage in needs
+        if stage in stale
     }
     locks: dict[Path, list[str]] = {}
     for stage in order:

@@ -148,7 +148,7 @@ class Jobs:
         threading.Thread(target=self._read, daemon=True).start()
 
     def _read(self) -> None:
-        with contextlib.suppress(EOFError, OSError):
+        with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
                 stage, upstream, options = pickle.load(self._stream)  # noqa: S301
                 with self._lock:

@@ -19,9 +19,9 @@ PATIENCE = 60  # seconds
 
 # Writes what it reads, and a line into log.txt as it starts and as it ends. The file
 # control/NAME, which DVC does not know of, makes it fail, end by a signal, or wait until the
-# file is gone.
+# file is gone, or leave a process behind that prints later and then writes the file "said".
 STEP = """
-import os, signal, sys, time
+import os, signal, subprocess, sys, time
 from pathlib import Path
 
 name, out, *ins = sys.argv[1:]
@@ -38,6 +38,9 @@ if order == "stubborn":
 log("start")
 while order in ("hold", "stubborn") and control.exists():
     time.sleep(0.02)
+if order == "leave":
+    later = "time.sleep(0.5); print(1, flush=True); pathlib.Path('said').touch()"
+    subprocess.Popen([sys.executable, "-c", f"import pathlib, time; {later}"])
 if order == "fail":
     print("what went wrong")
     sys.exit(3)

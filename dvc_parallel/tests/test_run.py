@@ -205,6 +205,17 @@ def test_a_dead_workers_stage_runs_in_another_one(fresh: Pipeline, serial: bytes
     assert fresh.lock() == serial
 
 
+def test_what_a_stage_leaves_behind_may_print_after_its_end(fresh: Pipeline, serial: bytes) -> None:
+    fresh.order("train-1", "leave")
+    held = fresh.order("train-2", "hold")
+    with fresh.running("--jobs", "3") as process:
+        until((fresh.folder / "said").exists, "the output")
+        held.unlink()
+        output = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0, output
+    assert fresh.lock() == serial
+
+
 def test_a_second_run_is_refused_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:
     held = fresh.order("train-1", "hold")
     with fresh.running("--jobs", "1") as process:
