@@ -37,14 +37,15 @@ def read() -> tuple[list[int], bool]:
     """The candidates' splits, and whether they were trained on mirrored images."""
     config = params.load()
     augmentation = config.recipes[config.train.recipe].augmentation
-    return config.train.splits, any(kind == "RandomFlip" for kind, _ in augmentation)
+    flips = [given.get("mode") for kind, given in augmentation if kind == "RandomFlip"]
+    return config.train.splits, any(mode != "vertical" for mode in flips)
 
 
 def evaluate(models: Sequence[Path], has_flips: bool) -> None:
-    """Write the scores, tables and pictures of the best model, and the scores of all together.
+    """Write the scores, tables and pictures of the best model, and the ensemble's scores.
 
     Args:
-        models: of the ensemble, which is scored if there are at least two.
+        models: the ensemble's, which is scored if there are at least two.
         has_flips: whether the mean over an image and its mirror image is scored too.
     """
     # Keras takes seconds to load.
@@ -86,6 +87,7 @@ def write_pictures(
     from fashion_mnist.scoring import occlusion
     from fashion_mnist.scoring.scores import most_confident_mistakes
 
+    predicted = probabilities.argmax(axis=1)
     best = records.read_json(SELECTION)["best"]
     history = records.read_csv(TRAINING, texts=("model", "images"))
     for name, title, picture in (
@@ -94,13 +96,12 @@ def write_pictures(
     ):
         rows = [row for row in history if row["model"] == name]
         figures.save(figures.training_curves(title, rows), PLOTS / picture)
-    figures.save(figures.confusion(labels, probabilities.argmax(axis=1)), PLOTS / "confusion.png")
+    figures.save(figures.confusion(labels, predicted), PLOTS / "confusion.png")
     worst = most_confident_mistakes(probabilities, labels, MISTAKES)
     figures.save(
         figures.mistakes(images[worst], labels[worst], probabilities[worst]),
         PLOTS / "mistakes.png",
     )
-    predicted = probabilities.argmax(axis=1)
     records.write_csv(
         PLOTS / "mistakes.csv",
         (

@@ -1,4 +1,4 @@
-"""Get the four IDX files of Fashion-MNIST from the first source that has them, verified."""
+"""Fetch and verify the four Fashion-MNIST IDX files, from the first source that has them."""
 
 import argparse
 from functools import partial

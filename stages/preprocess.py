@@ -24,7 +24,7 @@ def read(prefix: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def summary(images: np.ndarray, labels: np.ndarray) -> dict:
-    """How many images there are, in all, by class, and twice."""
+    """Image counts: total, per class, and duplicates."""
     counts = np.bincount(labels, minlength=len(dataset.CLASS_NAMES)).tolist()
     return {
         "images": len(images),

@@ -118,6 +118,7 @@ CONVOLUTION = "Conv2D: {filters: 4, kernel_size: 3, padding: same}"
         ("- SeparableConv2D: {filters: 5, kernel_size: 1}", PIXELS * (1 + 5) + 5 * DENSE),
         ("- PReLU", DENSE),
         ("- PReLU: {shared_axes: [1, 2]}\n- BatchNormalization", DENSE),
+        ("- LayerNormalization: {axis: [1, 2, 3]}", DENSE),
         (
             f"- Repeat: {{times: 3, layers: [{CONVOLUTION}]}}",
             PIXELS * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 4 * DENSE,

@@ -22,7 +22,7 @@ import trustme
 import yaml
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.ingest import sources
+from fashion_mnist.ingest import downloads, sources
 from fashion_mnist.ingest.schema import Fetch
 from tests.conftest import ROOT
 
@@ -34,7 +34,7 @@ ZIPPED = gzip.compress(BODY)
 FLIPPED = BODY[:50] + bytes([BODY[50] ^ 1]) + BODY[51:]
 DAMAGED = ZIPPED[:50] + bytes(9) + ZIPPED[59:]
 BOMB = gzip.compress(bytes(50_000_000))
-PATIENCE = sources.Patience(connect=0.5, read=0.5, file=1.5)
+PATIENCE = downloads.Patience(connect=0.5, read=0.5, file=1.5)
 HANG = 3  # seconds, longer than any patience
 MEMORY = 8 * 2**20  # bytes, far less than a bomb or an endless body would take
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")

@@ -2,14 +2,14 @@
 
 import hashlib
 import os
-import ssl
 import tarfile
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
-import requests
-
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import downloads
+from fashion_mnist.ingest.downloads import DownloadError
 from fashion_mnist.running import console
 from fashion_mnist.storage import files
 
@@ -18,8 +18,7 @@ NAME = "onnxruntime-web-1.30.0.tgz"
 SIZE = 33_106_585
 SHA256 = "d2228df7e4616bc3348bf504ee888f3bec43789a273f0a63f3e68d203ce3bf71"
 CACHE = Path(".cache")
-TIMEOUT = 5, 20  # seconds for a connection, and for a silent server
-CHUNK = 2**18
+ADVICE = "connect to the network, or save the file as {}"
 
 
 class Runtime(NamedTuple):
@@ -47,33 +46,18 @@ def get(cache: Path = CACHE) -> Runtime:
 def _downloaded(path: Path) -> bytes:
     registry = os.environ.get("npm_config_registry") or REGISTRY  # noqa: SIM112
     address = f"{registry.rstrip('/')}/onnxruntime-web/-/{NAME}"
-    # The system's certificates may include a company's own; those of requests do not.
-    certificates = ssl.get_default_verify_paths().cafile or True
-    data = bytearray()
     try:
-        with (
-            requests.get(address, stream=True, timeout=TIMEOUT, verify=certificates) as response,
-            console.progress(SIZE, NAME, "B", unit_scale=True) as bar,
-        ):
-            response.raise_for_status()
-            for chunk in response.iter_content(CHUNK):
-                data += chunk
-                bar.update(len(chunk))
-                if len(data) > SIZE:
-                    break
-    except requests.RequestException as error:
-        cause: BaseException = error
-        while cause.__context__:  # what requests and urllib3 wrap is easier to understand
-            cause = cause.__context__
-        reason = getattr(cause, "strerror", None) or str(cause)
-        raise InputError(
-            f"{address} cannot be downloaded ({reason}): connect to the network, or save the file "
-            f"as {path}"
-        ) from None
+        data = downloads.get(
+            address, SIZE + 1, partial(console.progress, unit="B", unit_scale=True)
+        )
+    except DownloadError as error:
+        raise InputError(f"{address}: {error}: {ADVICE.format(path)}") from None
+    if data is None:
+        raise InputError(f"{address}: the registry has no such file: {ADVICE.format(path)}")
     digest = hashlib.sha256(data).hexdigest()
     if digest != SHA256:
         raise InputError(f"{address} is another file: its SHA-256 is {digest}, not {SHA256}")
-    return bytes(data)
+    return data
 
 
 def _member(archive: tarfile.TarFile, name: str) -> bytes:

@@ -3,47 +3,28 @@
 import contextlib
 import hashlib
 import os
-import ssl
 import subprocess
 import tempfile
-import time
 import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
-
-import requests
-import urllib3
 
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import downloads
+from fashion_mnist.ingest.downloads import CHUNK, PATIENCE, DownloadError, Patience, Progress
 from fashion_mnist.ingest.schema import Fetch, File
 from fashion_mnist.storage import files
 
-CHUNK = 2**20  # bytes
 GZIP_MAGIC = b"\x1f\x8b"
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 
 # Reads a file by its name, at most so many bytes of it; None if there is no such file.
 Read = Callable[[str, int], bytes | None]
-# Makes a progress bar from a size in bytes (None: unknown) and a name: a context manager
-# that gives an object with `update(bytes)`, as tqdm does, or None.
-Progress = Callable[[int | None, str], contextlib.AbstractContextManager[Any]]
 
 
 class SourceError(Exception):
     """Why a source cannot give a file."""
-
-
-class Patience(NamedTuple):
-    """Seconds to wait for a connection, for a silent server, and for a whole file."""
-
-    connect: float
-    read: float
-    file: float
-
-
-PATIENCE = Patience(connect=5, read=20, file=600)
 
 
 def fetch(
@@ -158,34 +139,10 @@ def _read(folder: Path, name: str, limit: int) -> bytes | None:
 def _download(
     address: str, progress: Progress, patience: Patience, name: str, limit: int
 ) -> bytes | None:
-    deadline = time.monotonic() + patience.file
-    session = requests.Session()
-    # The system's certificates may include a company's own; those of requests do not.
-    session.verify = ssl.get_default_verify_paths().cafile or True
-    # Otherwise requests reads the body of a redirection, however long it is.
-    session.hooks["response"].append(lambda r, **_: r.close() if r.is_redirect else None)
-    session.headers["Accept-Encoding"] = "identity"
     try:
-        with session.get(f"{address}/{name}", stream=True, timeout=patience[:2]) as response:
-            if response.status_code == requests.codes.not_found:
-                return None
-            response.raise_for_status()
-            data = bytearray()
-            with progress(response.raw.length_remaining, name) as bar:
-                while len(data) < limit and (chunk := response.raw.read1(CHUNK)):
-                    if time.monotonic() > deadline:
-                        raise SourceError(f"takes longer than {patience.file:g} s")
-                    data += chunk
-                    if bar is not None:
-                        bar.update(len(chunk))
-            return bytes(data)
-    except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
-        cause: BaseException = error
-        while cause.__context__:  # what requests and urllib3 wrap is easier to understand
-            cause = cause.__context__
-        reason = getattr(cause, "strerror", None) or str(cause).strip()
-        # A server may have put control characters into it, which repr escapes.
-        raise SourceError(f"the download fails: {repr(reason)[1:-1]}") from None
+        return downloads.get(f"{address}/{name}", limit, progress, patience)
+    except DownloadError as error:
+        raise SourceError(str(error)) from None
 
 
 def _unpacked(package: str, scratch: Path, patience: Patience) -> Path:

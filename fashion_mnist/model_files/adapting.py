@@ -31,7 +31,7 @@ _NEITHER = frozenset(
 
 
 def check_shapes(path: Path, model: keras.Model) -> None:
-    """Raise InputError unless the network takes an image's numbers and gives one a class."""
+    """Raise InputError unless the network maps one image to one number per class."""
     taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     sizes = [size for size in taken if size != 1]
     if sizes not in ([28, 28], [784]) or [size for size in given if size != 1] != [10]:

@@ -29,7 +29,7 @@ def read(path: Path) -> Contents:
     """Read a model file as data.
 
     Raises:
-        InputError: it is missing or too large, or is no Keras model with its architecture.
+        InputError: it is missing or too large, or is not a Keras model with its architecture.
         OSError: it cannot be read.
     """
     if not path.is_file():

@@ -48,8 +48,8 @@ def inert(path: Path, description: Description, keras_2: bool = False) -> Descri
         keras_2: whether Keras 2 wrote the file.
 
     Returns:
-        A description of a `Sequential` or `Functional` for `from_config`. Layers that have no
-        effect in prediction are `Identity`, and unknown sizes of the input are those of an image.
+        A description of a `Sequential` or `Functional` for `from_config`. Layers with
+        no effect at inference become `Identity`, and unknown input sizes become an image's.
 
     Raises:
         InputError: the description names something that is not allowed, or nests networks so
@@ -254,7 +254,7 @@ class _Translator:
         return [self._name(layer), call - calls.get(layer, 0), output]
 
     def _ends(self, key: str, value: Any, calls: dict[str, int], outermost: bool) -> Any:
-        """The ends of a network, one without a list around it where Keras 2 means just that."""
+        """A network's inputs or outputs; a single one without a list if Keras 2 has it so."""
         if isinstance(value, list) and isinstance(value[0], str):
             return self._end(value, calls)
         is_dict = isinstance(value, dict)
@@ -271,9 +271,9 @@ class _Translator:
         return dict(zip(value, ends, strict=True)) if is_dict else ends
 
     def _first_calls(self, layers: list, kinds: Collection[str]) -> dict[str, int]:
-        """Of the networks among `layers`, the index of their first call by their names.
+        """The index of the first call of each network in `layers`, by name.
 
-        Keras 2 counts the calls of a network that states its input from 1.
+        For a network that declares its input, Keras 2 counts calls from 1.
         """
         return {
             each["name"]: 1
@@ -308,7 +308,7 @@ class _Translator:
 
 
 def _stated_input(source: Any) -> list | None:
-    """The shape of its input that a layer or network states, with the size of a batch."""
+    """The input shape that a layer or network declares, batch size included."""
     config = source["config"]
     if isinstance(config, list):
         config = {"layers": config}

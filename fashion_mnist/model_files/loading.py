@@ -25,7 +25,7 @@ MOST_OUTPUTS = 2**22  # of one layer, for one image
 
 
 class Loaded(NamedTuple):
-    """A model, and what was changed to make it one of images in [0, 1] and probabilities."""
+    """A model, and what was changed to make it map images in [0, 1] to probabilities."""
 
     model: keras.Model
     notes: list[str]
@@ -44,7 +44,7 @@ def load(path: str | Path) -> Loaded:
         sentence such as "its last layer 'dense' gives logits: a softmax was added".
 
     Raises:
-        InputError: the file is missing or is no model, names anything that is not allowed, needs
+        InputError: the file is missing or is not a model, names anything that is not allowed, needs
             more memory than its weights take, or is a network for other images or classes.
         OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
@@ -71,7 +71,7 @@ def load(path: str | Path) -> Loaded:
 
 
 def _use_hard_sigmoid_of_keras_2(model: keras.Model) -> None:
-    """Have it rise by 1/5 wherever it is used, as in Keras 2, not by 1/6; others did not change."""
+    """Give it the slope 1/5 of Keras 2, not 1/6, wherever it is used; no other one changed."""
     keras_3 = keras.activations.hard_sigmoid
 
     def hard_sigmoid(x: Any) -> Any:

@@ -18,6 +18,7 @@ from fashion_mnist.storage import files
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 INK, SOFT, GRID, PALE = "#1c2126", "#6a737d", "#d5dae0", "#eceff2"
 LONGEST_NAME = 40  # characters above an image
+COLUMNS = 4  # of a gallery
 ENLARGED = 5  # a 28 x 28 image beside its picture ...
 PAPER = 235  # ... on light gray, so that a white picture shows its edges
 OVERFITS = 1.02  # times the lowest validation loss; a smaller rise may be noise
@@ -79,9 +80,9 @@ def overfits_after(history: Sequence[Mapping[str, Any]]) -> int | None:
 
 
 def without_first(epochs: Sequence[float], values: Sequence[float]) -> tuple[float, float]:
-    """Limits of an axis for a curve that the first epoch, far off, would press flat.
+    """Axis limits that leave out the first epoch, an outlier that would flatten the curve.
 
-    With three epochs or fewer, the limits hold the first one too.
+    With three epochs or fewer, the first is included.
     """
     first = min(epochs) if max(epochs) > 3 else 0
     kept = [value for epoch, value in zip(epochs, values, strict=True) if epoch > first]
@@ -120,7 +121,7 @@ def draw_curves(axes: Axes, key: str, histories: Sequence[Sequence[Mapping[str, 
     axes.grid(color=GRID)
 
 
-def mark_overfitting(axes: Axes, epoch: int, label: str = "") -> None:
+def mark_overfitting(axes: Axes, epoch: int, label: str) -> None:
     """A line at the epoch after which a model overfits, and what follows shaded."""
     right = axes.get_xlim()[1]
     axes.axvline(epoch, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
@@ -230,7 +231,7 @@ def explanations(
 ) -> Figure:
     """The same, each beside a copy that shows what the decision rests on.
 
-    Orange speaks for the predicted class, and blue against it; the strongest has full colour.
+    Orange supports the predicted class, blue counts against it; the strongest has full colour.
 
     Args:
         images: uint8 (N, 28, 28).
@@ -249,7 +250,7 @@ def explanations(
 
 
 def tinted(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
-    """An image whose pixels are coloured by what speaks for and against a decision.
+    """An image whose pixels are coloured by what supports or opposes a decision.
 
     Args:
         image: uint8 (28, 28).
@@ -323,7 +324,7 @@ def answers(
         ]
         captions.append("\n".join(lines))
     pairs = [_beside(preview, image) for preview, image in zip(previews, images, strict=True)]
-    return gallery("Each picture, and what the model sees", pairs, captions, columns=4)
+    return gallery("Each picture, and what the model sees", pairs, captions)
 
 
 def _beside(preview: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -343,12 +344,12 @@ def _enlarged(image: np.ndarray, times: int) -> np.ndarray:
 
 
 def gallery(
-    title: str, images: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str], columns: int = 6
+    title: str, images: Sequence[np.ndarray] | np.ndarray, captions: Sequence[str]
 ) -> Figure:
     """Images uint8 of one size, gray or with three colours, in rows, each below its caption."""
-    rows, across = -(-len(images) // columns), min(columns, len(images))
+    rows, across = -(-len(images) // COLUMNS), min(COLUMNS, len(images))
     height, width = images[0].shape[:2]
-    cell = 12 / columns  # inches
+    cell = 12 / COLUMNS  # inches
     row_height = cell * height / width + 0.35
     figure = Figure(figsize=(cell * across, row_height * rows + 0.4), layout="constrained")
     figure.suptitle(title, fontsize=10)

@@ -12,6 +12,7 @@ import vl_convert
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.running import console
+from fashion_mnist.storage import files
 
 TEMPLATE = Path(".dvc/plots.html")
 
@@ -73,10 +74,11 @@ def main() -> None:
     ).parse_args()
     if not Path(".dvc").is_dir():
         raise InputError(".dvc is missing: run this from the project's folder")
-    TEMPLATE.write_text(template(), encoding="utf-8", newline="\n")
+    page = template()
     name = TEMPLATE.relative_to(".dvc").as_posix()
     command = [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", name]
     subprocess.run(command, check=True)
+    files.write(TEMPLATE, page.encode())  # last: where the file exists, make runs this no more
     console.say(f"wrote {TEMPLATE}: `dvc plots show` now writes a page that works offline")
 
 

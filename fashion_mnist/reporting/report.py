@@ -148,7 +148,7 @@ def mistakes() -> list[dict[str, Any]]:
 
 
 def picture(path: str) -> str:
-    """A PNG as a URI that holds it.
+    """A PNG as a data URI.
 
     Raises:
         InputError: there is none.

@@ -16,7 +16,7 @@ WIDTH = 19  # of a final score's title
 
 
 def table(validation: Mapping[str, Mapping[str, float]], best: str) -> str:
-    """A line a model, with its validation loss and accuracy; the best one is marked.
+    """One line per model, with its validation loss and accuracy; the best one is marked.
 
     Args:
         validation: {"loss", "accuracy"} by the model's name.

@@ -16,7 +16,7 @@ def evidence(
     predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
 ) -> np.ndarray:
-    """How much each pixel speaks for the class that is predicted: float64 (N, 28, 28).
+    """How much each pixel supports the predicted class: float64 (N, 28, 28).
 
     A gray patch, of the image's mean brightness, covers each part of an image in turn. A
     pixel's value is the mean fall of the predicted class's log-odds (nats) over the patches

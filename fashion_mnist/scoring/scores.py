@@ -63,7 +63,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
 
 
 def by_class(predicted: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
-    """A row a class: precision, recall and F1.
+    """One row per class: precision, recall and F1.
 
     Args:
         predicted: integers (N,), the likeliest class.

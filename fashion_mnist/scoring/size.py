@@ -5,7 +5,7 @@ import math
 from fashion_mnist.learning.backend import keras
 
 # Their weights are multiplied by one number each, as are those of normalizations.
-ELEMENTWISE = (keras.layers.PReLU,)
+ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization)
 
 
 def multiply_adds(network: keras.Model) -> int:
