@@ -114,7 +114,7 @@ def main() -> None:
     with chdir("comparison"):
         row = comparison.params.load().rows["five-conv"]
     default = config.job(config.train)._replace(threads=threads)
-    plain = default.recipe.model_copy(update={"dropout_scale": 0.0, "augmentation": []})
+    plain = default.recipe.model_copy(update={"dropout_scale": 0.0})
     five_conv = default._replace(layers=row.layers, recipe=row.recipe)
     jobs = {"default": default, "plain": default._replace(recipe=plain), "five_conv": five_conv}
     took = fastest({name: training(job) for name, job in jobs.items()})

@@ -21,7 +21,7 @@ WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumu
 WHOLE |= {"groups", "kernel_size", "pool_size", "strides", "units"}
 NUMBERS = {"clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "max_value"}
 NUMBERS |= {"weight_decay"}  # all of them None by default
-TEXTS = {"activation"}  # without a default, and no number
+TEXTS = {"activation"}  # without a default, and not a number
 FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 CALLED = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras wraps when a call fails
 
@@ -112,7 +112,7 @@ def _check_arguments(place: str, module: Any, kind: str, arguments: Mapping[str,
     """Compare arguments with the signature of Keras's class.
 
     Raises:
-        InputError: one is missing, is unknown, or has another type than its default.
+        InputError: one is missing, is unknown, or has a different type from its default.
     """
     cls = getattr(module, kind)
     known = {
@@ -193,11 +193,11 @@ def _said(error: BaseException) -> str:
 
 
 def _check_output(place: str, network: keras.Model) -> None:
-    """Raise InputError unless the network gives ten probabilities an image."""
+    """Raise InputError unless the network gives ten probabilities per image."""
     shape = tuple(network.output_shape[1:])
     if shape != (len(CLASS_NAMES),):
         raise InputError(
-            f"{place}: the last layer must give {len(CLASS_NAMES)} class probabilities an image, "
+            f"{place}: the last layer must give {len(CLASS_NAMES)} class probabilities per image, "
             f"not an output {shape}"
         )
     last = network.layers[-1]

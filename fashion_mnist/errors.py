@@ -11,8 +11,8 @@ NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
 class InputError(ValueError):
     """What was given cannot be used.
 
-    The message is one sentence that says what is wrong, where, and what would be
-    right. Every entry point prints it without a traceback and exits with code 1.
+    The message is one sentence that says what is wrong, where, and what is
+    expected. Every entry point prints it without a traceback and exits with code 1.
     """
 
 

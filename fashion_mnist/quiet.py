@@ -1,4 +1,4 @@
-"""Hides what libraries print on the file descriptor itself, past `sys.stderr`."""
+"""Hides what libraries print directly to the file descriptor, bypassing `sys.stderr`."""
 
 import contextlib
 import os

@@ -82,7 +82,7 @@ def test_a_mistake_within_blocks_is_named_by_its_place():
 PROBABILITIES = (
     "the last layer must give probabilities: end with Dense: {units: 10, activation: softmax}"
 )
-TEN = "the last layer must give 10 class probabilities an image, not an output"
+TEN = "the last layer must give 10 class probabilities per image, not an output"
 
 
 @pytest.mark.parametrize(

@@ -96,12 +96,33 @@ def test_check_leaves_what_was_trained_before_alone(
     (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes())
     config = params.load()
     values = params.read("params.yaml")
-    jobs = (config.job(config.baseline), config.job(config.train))
-    keys = [key for job in jobs for key in (job.layers_key, job.recipe_key)]
-    recorded = {"stage": {key: params.value_of(values, key) for key in keys}}
+    recorded = {
+        job.layers_key: {
+            key: params.value_of(values, key) for key in (job.layers_key, job.recipe_key)
+        }
+        for job in (config.job(config.baseline), config.job(config.train))
+    }
     monkeypatch.setattr(params, "recorded", lambda: recorded)
     monkeypatch.setattr("fashion_mnist.checks.check", lambda _: pytest.fail("Keras was needed"))
     assert typed("check") == (0, "", "")
+
+
+@pytest.mark.usefixtures("project")
+def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
+    typed, monkeypatch: pytest.MonkeyPatch
+):
+    config = params.load()
+    values = params.read("params.yaml")
+    recorded = {
+        key: {key: params.value_of(values, key)}
+        for job in (config.job(config.baseline), config.job(config.train))
+        for key in (job.layers_key, job.recipe_key)
+    }
+    checked: list[str] = []
+    monkeypatch.setattr(params, "recorded", lambda: recorded)
+    monkeypatch.setattr("fashion_mnist.checks.check", lambda job: checked.append(job.layers_key))
+    assert typed("check") == (0, "", "")
+    assert len(checked) == 2
 
 
 @pytest.mark.parametrize(

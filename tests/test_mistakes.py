@@ -82,7 +82,7 @@ MISTAKES = {
     "a last layer of nine classes": Mistake(
         network("Flatten", {"Dense": {"units": 9, "activation": "softmax"}}),
         TRAIN,
-        "the last layer must give 10 class probabilities an image, not an output (9,)",
+        "the last layer must give 10 class probabilities per image, not an output (9,)",
     ),
     "a last layer without softmax": Mistake(
         network("Flatten", {"Dense": {"units": 10}}),

@@ -15,10 +15,10 @@ CANDIDATES = {"train@1", "train@2"}
 MODELS = {"baseline", *CANDIDATES}
 
 
-def stale(workspace: Workspace, folder: str = ".") -> set[str]:
+def stale(workspace: Workspace, folder: str = ".", **options: bool) -> set[str]:
     """The stages that must run; those below them must as well if these write something new."""
     with chdir(workspace.path / folder), Repo() as repo:
-        return {stage.name for stage in repo.reproduce(dry=True)}
+        return {stage.name for stage in repo.reproduce(dry=True, **options)}
 
 
 def test_a_finished_pipeline_has_every_out_that_it_declares(finished_workspace: Workspace):
@@ -214,6 +214,11 @@ def test_metrics_and_experiments_can_be_compared(workspace: Workspace):
     assert re.search(
         r"^single +\d\.\d{4} .*%\n  train.splits: \[1, 2\] -> \[1\]$", done.stdout, re.M
     )
+    (workspace.path / "metrics/test.json").write_text("<<<<<<< HEAD\n")
+    done = workspace.run("python", "-m", "fashion_mnist", "compare")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: workspace: metrics/test.json is damaged: ")
+    assert done.stderr.count("\n") == 1
 
 
 def test_every_plot_is_drawn_and_no_other(finished_workspace: Workspace, tmp_path: Path):

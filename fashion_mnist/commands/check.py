@@ -8,7 +8,7 @@ EXAMPLE = "python -m fashion_mnist check"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Takes no arguments."""
 
 
 def run(_: argparse.Namespace) -> None:
@@ -25,12 +25,12 @@ def run(_: argparse.Namespace) -> None:
     unknown = [
         job
         for job in jobs
-        if any(
-            not any(
+        if not any(
+            all(
                 key in used and used[key] == params.value_of(values, key)
-                for used in trained.values()
+                for key in (job.layers_key, job.recipe_key)
             )
-            for key in (job.layers_key, job.recipe_key)
+            for used in trained.values()
         )
     ]
     if unknown:

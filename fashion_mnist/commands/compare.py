@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
 
-from fashion_mnist.errors import InputError
+from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.running import console
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
@@ -74,15 +75,23 @@ def _experiments() -> dict[str, str]:
 def _committed(revision: str) -> tuple[Any, Any, Any]:
     """Parameters, selection and test scores of a commit."""
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
-    return _parsed(*(_git("show", f"{commit}:./{path}") for path in FILES))
+    return _parsed(revision, *(_git("show", f"{commit}:./{path}") for path in FILES))
 
 
 def _in_workspace() -> tuple[Any, Any, Any]:
-    return _parsed(*(Path(path).read_text(encoding="utf-8") for path in FILES))
+    return _parsed(WORKSPACE, *(Path(path).read_text(encoding="utf-8") for path in FILES))
 
 
-def _parsed(params: str, selection: str, scores: str) -> tuple[Any, Any, Any]:
-    return YAML(typ="safe").load(params), json.loads(selection), json.loads(scores)
+def _parsed(run: str, *texts: str) -> tuple[Any, Any, Any]:
+    parsed = []
+    for path, text in zip(FILES, texts, strict=True):
+        parse = YAML(typ="safe").load if path.endswith(".yaml") else json.loads
+        try:
+            parsed.append(parse(text))
+        except (ValueError, YAMLError) as error:
+            raise InputError(f"{run}: {path} is damaged: {first_sentence(error)}") from None
+    values, selection, scores = parsed
+    return values, selection, scores
 
 
 def _git(*arguments: str) -> str:

@@ -20,7 +20,7 @@ EXAMPLES = {
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Takes no arguments."""
 
 
 def run(_: argparse.Namespace) -> None:

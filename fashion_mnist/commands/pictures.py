@@ -99,8 +99,8 @@ def is_picture(path: Path) -> bool:
 def read(file: BinaryIO) -> Picture:
     """Bring a picture of any size, colours, transparency and rotation to the data set's form.
 
-    A frame around the picture is cut off. A 28 x 28 picture is neither trimmed nor scaled; on
-    black or white it is the image itself.
+    A frame around the picture is cut off. A 28 x 28 picture is neither trimmed nor scaled;
+    on black its pixels are kept, and on white they are inverted.
 
     Raises:
         InputError: it is not a picture, is damaged or too large, or shows nothing.
@@ -239,8 +239,8 @@ def _without_frames(image: Image.Image) -> Image.Image:
 def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
     """The box (left, top, right, bottom) inside the outermost frame.
 
-    A side's lines of one tone may be a frame if another tone follows soon. They are one if
-    their tone is not the background's, which is most of the border without them.
+    Lines of one tone along a side may be a frame if another tone follows soon. They are if
+    their tone is not the background's, the commonest on the border that remains without them.
     """
     width, height = image.size
     whole = 0, 0, width, height
@@ -321,7 +321,7 @@ def _away(gray: np.ndarray, background: int) -> np.ndarray:
 
 
 def _on_black(gray: np.ndarray, background: int) -> np.ndarray:
-    """A 28 x 28 picture as an image of the data set, which it is on black or white."""
+    """A 28 x 28 picture as a data set image: exact if its background is black or white."""
     if background <= BLACK:
         return gray
     if background >= 255 - BLACK:

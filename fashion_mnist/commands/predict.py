@@ -18,7 +18,6 @@ from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.running import console
 from fashion_mnist.storage import records
 
-SUMMARY = "classify pictures of garments"
 EXAMPLE = "python -m fashion_mnist predict --show answers.png shirt.jpg photos/"
 STANDARD_INPUT = "-"
 MOST_DRAWN = 240  # more would take minutes, and make a picture that few programs open
@@ -53,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Classify each picture that can be read; the exit code is 1 if there are others.
+    """Classify each picture that can be read; the exit code is 1 if any cannot.
 
     Raises:
         InputError: the model cannot be used, or the figure would replace a picture.
@@ -105,7 +104,7 @@ def reporting(name: str, errors: list[str]) -> Iterator[None]:
 
 
 def files_of(image: str) -> list[str]:
-    """The pictures in a folder, readable or not; anything else is itself."""
+    """The pictures in a folder, readable or not; any other path is returned as is."""
     folder = Path(image)
     if image == STANDARD_INPUT or not folder.is_dir():
         return [image]

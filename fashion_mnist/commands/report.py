@@ -12,7 +12,7 @@ REPORT = Path("plots/report.html")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Takes no arguments."""
 
 
 def run(_: argparse.Namespace) -> None:

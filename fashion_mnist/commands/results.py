@@ -10,7 +10,7 @@ EXAMPLE = "python -m fashion_mnist results"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """It takes none."""
+    """Takes no arguments."""
 
 
 def run(_: argparse.Namespace) -> None:

@@ -124,7 +124,7 @@ def _leave(code: int) -> NoReturn:
 
 
 def _short_of_memory(error: BaseException | None) -> bool:
-    """Whether memory ran out in this error, or in one that was being handled when it was raised."""
+    """Whether this error, or one being handled when it was raised, is out of memory."""
     while error is not None:
         if isinstance(error, MemoryError) or NO_MEMORY.search(str(error)):
             return True

@@ -68,7 +68,7 @@ def load(path: str | Path = PARAMS) -> Params:
 
     Raises:
         InputError: the file is missing, is not YAML, or breaks the schema; the message names
-            the key by its path and tells what would be right.
+            the key by its path and tells what is expected.
         OSError: it cannot be read.
     """
     values = read(path)
@@ -254,7 +254,7 @@ def _layer(place: str, name: str, arguments: dict[str, Any]) -> Layer:
 
 
 def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
-    """The first mistake, as `key.path: what would be right`."""
+    """The first mistake, as `key.path: what is expected`."""
     # A misspelt key is missing, too: report the misspelling.
     first = min(error.errors(), key=lambda each: each["type"] == "missing")
     path = ""

@@ -37,7 +37,7 @@ def unchanged(read: Callable[[], Selected]) -> Iterator[Selected]:
     """Yield what `read` selects from the parameters; check at the end that nothing was edited.
 
     DVC records parameters and code when a stage has ended. An edit made while the stage ran
-    would be recorded as what the result was made with.
+    would be recorded as if it had produced the result.
 
     Raises:
         InputError: the parameters are not usable; or they, or code that the stage has loaded,
@@ -72,12 +72,12 @@ def fingerprint(selected: object, data: Path) -> bytes:
 
 
 def is_silent(path: str) -> bool:
-    """Whether no out depends on this file, given from the project's folder."""
+    """Whether no out depends on this file, given relative to the project's folder."""
     return any(path.startswith(p) if p.endswith("/") else path == p for p in SILENT)
 
 
 def _code() -> dict[str, str]:
-    """The SHA-256 of each file of code, by its path from the project's folder."""
+    """The SHA-256 of each file of code, by its path relative to the project's folder."""
     return {
         path.relative_to(ROOT).as_posix(): files.sha256(path)
         for folder in CODE
