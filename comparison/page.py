@@ -33,13 +33,14 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python -m comparison.page"
     ).parse_args()
+    config = params.load()
     compared = records.read_json(RESULTS)
     figures.save(picture(compared["rows"]), HERE / "accuracy.png")
-    files.write(HERE / "README.md", page(compared).encode())
+    files.write(HERE / "README.md", page(compared, config).encode())
     text = README.read_text("utf-8")
     short = table(in_short(compared["rows"]))
     files.write(README, markdown.with_section(text, "comparison", short).encode())
-    text = card.text(CARD.read_text("utf-8"), params.load().best)
+    text = card.text(CARD.read_text("utf-8"), config.best)
     files.write(CARD, text.encode())
     console.say(
         "wrote comparison/README.md, comparison/accuracy.png, the table in README.md and the "
@@ -47,12 +48,12 @@ def main() -> None:
     )
 
 
-def page(compared: Mapping[str, Any]) -> str:
+def page(compared: Mapping[str, Any], config: params.Comparison) -> str:
     """comparison/README.md."""
     parts = [
         "# The comparison",
-        table(compared["rows"], with_times=True),
-        "![Test accuracy of each network, the cheapest on top](accuracy.png)",
+        table(compared["rows"], config),
+        "![Test accuracy of each network, cheapest at the top](accuracy.png)",
         differences(compared),
         (HERE / "notes.md").read_text("utf-8").strip(),
     ]
@@ -67,8 +68,8 @@ def in_short(rows: Sequence[Row]) -> list[Row]:
     return [trained[place] for place in places]
 
 
-def table(rows: Sequence[Row], *, with_times: bool = False) -> str:
-    """A Markdown table with one line per row."""
+def table(rows: Sequence[Row], config: params.Comparison | None = None) -> str:
+    """A Markdown table with one line per row; with `config`, in full: six views and times too."""
     header = ["network", "test accuracy", "seeds", "parameters", "multiply-adds", "published"]
     lines = [
         [
@@ -81,10 +82,13 @@ def table(rows: Sequence[Row], *, with_times: bool = False) -> str:
         ]
         for row in rows
     ]
-    if with_times:
-        header.append("training")
+    if config:
+        header += ["six views", "training"]
         for line, row in zip(lines, rows, strict=True):
-            line.append(_training(row))
+            line += [
+                f"{row['six_views']['accuracy']:.2%}" if "six_views" in row else "",
+                _training(config, row["name"]),
+            ]
     return markdown.table(header, lines)
 
 
@@ -102,15 +106,17 @@ def _seeds(row: Row) -> str:
     return f"{len(row['seeds'])}{spread}"
 
 
-def _training(row: Row) -> str:
-    """The mean time that a model of the row took, where it was measured."""
-    paths = [TIMES / f"{row['name']}-{seed}.json" for seed in row["seeds"]]
+def _training(config: params.Comparison, row: str) -> str:
+    """Mean training time of the row's models, where measured."""
+    names = config.models_of(row)
+    paths = [TIMES / f"{name}.json" for name in names]
     seconds = [records.read_json(path)["seconds"] for path in paths if path.exists()]
     known = [each for each in seconds if each is not None]
     if not known:
         return ""
-    threads = row["threads"][0]
-    return f"{mean(known):,.0f} s, {threads} thread{'s' * (threads > 1)}"
+    threads = sorted({config.models[name].threads for name in names})
+    each = " or ".join(map(str, threads))
+    return f"{mean(known):,.0f} s, {each} thread{'s' * (each != '1')}"
 
 
 def differences(compared: Mapping[str, Any]) -> str:
@@ -143,7 +149,7 @@ def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
 
 
 def picture(rows: Sequence[Row]) -> Figure:
-    """Test accuracy of each network, the cheapest on top, beside what others publish."""
+    """Test accuracy of each network, cheapest at the top, beside what others publish."""
     trained = [row for row in rows if row["by_seed"] and row["seeds"]]
     trained.sort(key=lambda row: row["multiply_adds"])
     figure = Figure(figsize=(9, 0.5 * len(trained) + 1.4), layout="constrained")
@@ -200,7 +206,7 @@ def picture(rows: Sequence[Row]) -> Figure:
 
 
 def pareto_front(rows: Sequence[Row]) -> list[int]:
-    """Places of the rows, cheapest first, that are more accurate than all cheaper ones."""
+    """Indices of the rows that beat every cheaper one, in rows sorted cheapest first."""
     best = 0.0
     front = []
     for place, row in enumerate(rows):

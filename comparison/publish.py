@@ -1,4 +1,4 @@
-"""Copy the model that `best` names to where git keeps it."""
+"""Copy the model named by `best` to its path in git."""
 
 import argparse
 from pathlib import Path

@@ -1,14 +1,14 @@
-"""Put the rows of the comparison side by side: sizes, accuracies, and which differences count."""
+"""Put the rows side by side: sizes, accuracies, and which differences are significant."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from comparison import params, predictions
+from comparison import params, predictions, six_views
 from fashion_mnist.running import console, provenance
 from fashion_mnist.storage import records
 
@@ -27,28 +27,49 @@ def main() -> None:
 def tabulate(compared: params.Comparison) -> None:
     """Write a line for each row, one for the ensemble, and one for each pair of trained rows."""
     names = {row: compared.models_of(row) for row in compared.rows}
-    outputs = {row: [predictions.read(name) for name in of_row] for row, of_row in names.items()}
-    labels = next(each.labels for of_row in outputs.values() for each in of_row)
-    probabilities = {
-        row: np.stack([each.probabilities for each in of_row]).astype(np.float32)
-        for row, of_row in outputs.items()
-        if of_row
+    names = {row: of_row for row, of_row in names.items() if of_row}
+    plain = {row: [predictions.read(name) for name in of_row] for row, of_row in names.items()}
+    averaged = {
+        row: [predictions.read(six_views.name_of_mean(name)) for name in of_row]
+        for row, of_row in names.items()
     }
     lines = [line(compared, row) for row in compared.rows]
-    if compared.ensemble:
-        members = [each for each in lines if each["name"] in compared.ensemble]
-        lines.append(ensemble(members))
-        averaged = np.concatenate([probabilities[row] for row in compared.ensemble])
-        probabilities[params.ENSEMBLE] = averaged.mean(axis=0, keepdims=True)
-    correct = {row: each.argmax(axis=2) == labels for row, each in probabilities.items()}
+    members = [each["name"] for each in lines if each["name"] in compared.ensemble]
+    if members:
+        lines.append(ensemble([each for each in lines if each["name"] in members]))
+    correct, correct_averaged = correctness(plain, members), correctness(averaged, members)
+    for each in lines:
+        each |= accuracy(correct.get(each["name"]))
+        if each["name"] in correct_averaged:
+            each["six_views"] = accuracy(correct_averaged[each["name"]])
     records.write_json(
         RESULTS,
         {
-            "rows": [each | accuracy(correct.get(each["name"])) for each in lines],
+            "rows": lines,
             "pairs": [pair(correct, a, b) for a, b in combinations(correct, 2)],
         },
     )
     console.say(f"wrote {RESULTS}")
+
+
+def correctness(
+    by_row: Mapping[str, Sequence[predictions.Predictions]], members: Sequence[str]
+) -> dict[str, np.ndarray]:
+    """Which images each row classifies correctly, bool (seeds, N); the ensemble as one seed.
+
+    Args:
+        by_row: each model's predictions, by row.
+        members: rows whose models are averaged as the ensemble.
+    """
+    labels = next(each.labels for of_row in by_row.values() for each in of_row)
+    probabilities = {
+        row: np.stack([each.probabilities for each in of_row]).astype(np.float32)
+        for row, of_row in by_row.items()
+    }
+    if members:
+        every = np.concatenate([probabilities[row] for row in members])
+        probabilities[params.ENSEMBLE] = every.mean(axis=0, keepdims=True)
+    return {row: each.argmax(axis=2) == labels for row, each in probabilities.items()}
 
 
 def line(compared: params.Comparison, row: str) -> dict[str, Any]:
@@ -57,24 +78,22 @@ def line(compared: params.Comparison, row: str) -> dict[str, Any]:
     from fashion_mnist.scoring.size import multiply_adds
 
     network = networks.build(compared.rows[row].layers)
-    models = [compared.models[name] for name in compared.models_of(row)]
     return {
         "name": row,
         "parameters": network.count_params(),
         "multiply_adds": multiply_adds(network),
-        "seeds": [model.seed for model in models],
-        "threads": [model.threads for model in models],
+        "seeds": [compared.models[name].seed for name in compared.models_of(row)],
         "published": [each.model_dump() for each in compared.published.get(row, [])],
     }
 
 
 def ensemble(members: list[dict[str, Any]]) -> dict[str, Any]:
-    """The line of all models of these rows, whose probabilities are averaged."""
+    """The line for the ensemble of all models in these rows."""
     sizes = {
         key: sum(member[key] * len(member["seeds"]) for member in members)
         for key in ("parameters", "multiply_adds")
     }
-    return {"name": params.ENSEMBLE, **sizes, "seeds": [], "threads": [], "published": []}
+    return {"name": params.ENSEMBLE, **sizes, "seeds": [], "published": []}
 
 
 def accuracy(correct: np.ndarray | None) -> dict[str, Any]:
@@ -92,7 +111,7 @@ def accuracy(correct: np.ndarray | None) -> dict[str, Any]:
 
 
 def pair(correct: Mapping[str, np.ndarray], a: str, b: str) -> dict[str, Any]:
-    """How much more accurate `b` is than `a` on average over seeds, and whether by chance."""
+    """How much more accurate `b` is than `a` over all seeds, and whether that may be chance."""
     from fashion_mnist.scoring.significance import paired_permutation
 
     by_image = [correct[row].mean(axis=0) for row in (a, b)]

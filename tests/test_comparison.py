@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import yaml
 
-from comparison import card, page, params, predictions
+from comparison import card, page, params, predictions, six_views
 from fashion_mnist.commands import models
+from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset, prediction
 from fashion_mnist.model_files import loading
+from fashion_mnist.reporting import markdown
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
 from tests.processes import only_once
 from tests.test_pipeline import stale
@@ -25,9 +27,10 @@ MODELS = {
 # All stages in one process, so that TensorFlow is loaded once.
 RUN = f"""
 import sys
-from comparison import publish, tabulate, train
+from comparison import publish, tabulate, train, views
 for sys.argv[1:] in ([name] for name in {[*MODELS]}):
     train.main()
+    views.main()
 sys.argv[1:] = []
 publish.main()
 tabulate.main()
@@ -116,6 +119,33 @@ def test_the_ensemble_averages_the_probabilities_of_its_models(
     assert together["parameters"] == 2 * one["parameters"] + other["parameters"]
 
 
+def test_six_views_are_the_image_and_its_mirror_image_at_three_places():
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 10, 5] = 1
+    lit = [tuple(map(int, np.argwhere(seen[0])[0])) for seen in six_views.of(image)]
+    assert lit == [(10, 5), (9, 4), (11, 6), (10, 22), (9, 21), (11, 23)]
+
+
+def test_what_a_view_brings_in_is_black():
+    white = np.full((1, 28, 28), 255, np.uint8)
+    _, up_left, *_ = six_views.of(white)
+    white[:, 27] = white[:, :, 27] = 0
+    np.testing.assert_array_equal(up_left, white)
+
+
+def test_the_mean_of_six_views_has_a_figure_of_its_own(
+    compared: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(compared.path / "comparison")
+    images, labels = dataset.read("../data/processed/test.npz")
+    model = loading.load_model("models/other-3.h5")
+    mean = np.mean([prediction.predict(model, seen) for seen in six_views.of(images)], axis=0)
+    kept = predictions.read(six_views.name_of_mean("other-3")).probabilities
+    np.testing.assert_allclose(kept, mean, atol=1e-3)
+    found = results(compared)["rows"][1]["six_views"]["accuracy"]
+    assert found == pytest.approx((kept.argmax(axis=1) == labels).mean())
+
+
 def test_the_best_model_is_the_one_that_params_name(compared: Workspace):
     folder = compared.path / "comparison"
     assert (folder / "best_model.h5").read_bytes() == (folder / "models/other-3.h5").read_bytes()
@@ -143,7 +173,8 @@ def test_predictions_are_those_of_the_model_on_the_test_images(
 
 def test_a_new_seed_trains_one_model(comparing: Workspace):
     set_params(comparing, models=MODELS | {"other-4": MODELS["other-3"] | {"seed": 4}})
-    assert stale(comparing, "comparison") == {"train@other-4", "tabulate"}
+    found = stale(comparing, "comparison", allow_missing=True)
+    assert found == {"train@other-4", "views@other-4", "tabulate"}
 
 
 def test_an_edited_row_trains_its_own_models(comparing: Workspace):
@@ -229,10 +260,16 @@ def test_a_time_that_an_interrupted_run_began_is_not_reported(comparing: Workspa
     assert json.loads(times.read_text()) == {"seconds": None}
 
 
+def test_a_page_without_the_place_for_a_section_is_refused():
+    assert markdown.with_section("<!-- a -->\n<!-- end of a -->", "a", "new").count("new") == 1
+    with pytest.raises(InputError, match="<!-- a --> and <!-- end of a -->"):
+        markdown.with_section("a page", "a", "new")
+
+
 def test_the_pages_are_made_from_the_committed_results(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     compared = json.loads(Path("results.json").read_text())
-    assert Path("README.md").read_text("utf-8") == page.page(compared)
+    assert Path("README.md").read_text("utf-8") == page.page(compared, params.load())
     in_readme = page.table(page.in_short(compared["rows"]))
     assert in_readme in (ROOT / "README.md").read_text("utf-8")
     committed = page.CARD.read_text("utf-8")

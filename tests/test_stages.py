@@ -22,7 +22,8 @@ STAGES = {
 }
 PROGRAMS = (
     *STAGES,
-    *("comparison.train", "comparison.tabulate", "comparison.page"),
+    *("comparison.train", "comparison.views", "comparison.publish"),
+    *("comparison.tabulate", "comparison.page"),
     *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
     *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
 )
