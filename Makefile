@@ -14,7 +14,7 @@ repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up 
 	@$(RUN) python -m dvc_parallel
 	@$(RUN) python -m fashion_mnist results
 
-comparison: .venv/installed  ## train other networks too, and put them in a table: over an hour
+comparison: .venv/installed  ## train other networks too, and put them in a table: three hours
 	@cd comparison && $(RUN) python -m dvc_parallel
 	@cd comparison && $(RUN) python -m comparison.page
 
