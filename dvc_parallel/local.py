@@ -29,9 +29,8 @@ class LocalCrew:
         self._tries: dict[str, int] = {}
         self._events: queue.SimpleQueue[tuple[Handle, Message | None]]
         self._events = queue.SimpleQueue()
-        self._idle: list[Handle] = [
-            self._hire() for _ in range(count)
-        ]  # they all start while the first works
+        # They all start while the first works.
+        self._idle: list[Handle] = [self._hire() for _ in range(count)]
 
     def start(self, name: str, job: Job) -> None:
         """Have a stage run."""

@@ -10,11 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.running import console
+from fashion_mnist.running import console, params
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
@@ -82,16 +79,20 @@ def _in_workspace() -> tuple[Any, Any, Any]:
     return _parsed(WORKSPACE, *(Path(path).read_text(encoding="utf-8") for path in FILES))
 
 
-def _parsed(run: str, *texts: str) -> tuple[Any, Any, Any]:
-    parsed = []
-    for path, text in zip(FILES, texts, strict=True):
-        parse = YAML(typ="safe").load if path.endswith(".yaml") else json.loads
-        try:
-            parsed.append(parse(text))
-        except (ValueError, YAMLError) as error:
-            raise InputError(f"{run}: {path} is damaged: {first_sentence(error)}") from None
-    values, selection, scores = parsed
-    return values, selection, scores
+def _parsed(run: str, values: str, selection: str, scores: str) -> tuple[Any, Any, Any]:
+    places = [f"{run}: {path}" for path in FILES]
+    return (
+        params.from_yaml(places[0], values),
+        _parsed_json(places[1], selection),
+        _parsed_json(places[2], scores),
+    )
+
+
+def _parsed_json(place: str, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InputError(f"{place} is damaged: {first_sentence(error)}") from None
 
 
 def _git(*arguments: str) -> str:

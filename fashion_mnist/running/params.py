@@ -95,11 +95,22 @@ def read(path: str | Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        values = YAML(typ="safe").load(Path(path).read_text(encoding="utf-8"))
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run this from the project's folder") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from None
+    return from_yaml(path, text)
+
+
+def from_yaml(path: str | Path, text: str) -> dict[str, Any]:
+    """The mapping in the text of the YAML file `path`, which messages name.
+
+    Raises:
+        InputError: the text is not YAML or is not a mapping.
+    """
+    try:
+        values = YAML(typ="safe").load(text)
     except (YAMLError, ValueError, RecursionError) as error:
         said = _one_line(getattr(error, "problem", None) or error)
         mark = getattr(error, "problem_mark", None)
