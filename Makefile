@@ -15,6 +15,7 @@ repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up 
 	@$(RUN) python -m fashion_mnist results
 
 comparison: .venv/installed  ## train other networks too, and put them in a table: three hours
+	@$(RUN) python -m dvc_parallel preprocess
 	@cd comparison && $(RUN) python -m dvc_parallel
 	@cd comparison && $(RUN) python -m comparison.page
 
@@ -23,7 +24,7 @@ help:  ## list the targets
 
 install: .dvc/plots.html  ## set up .venv, from packages pinned by hash
 
-test: .venv/installed  ## every module, and the pipeline on a small data set: some minutes
+test: .venv/installed  ## the code, and the pipeline on a small data set: some minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
 test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, and moved

@@ -1,6 +1,7 @@
 """The command `dvc-parallel`, also `python -m dvc_parallel`."""
 
 import argparse
+import io
 import os
 import signal
 import sys
@@ -141,6 +142,9 @@ def guarded(main: Callable[[], int]) -> int:
 
 def run() -> NoReturn:
     """The entry point of the console command."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A stage may print characters that the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(guarded(main))
 
 

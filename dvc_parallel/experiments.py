@@ -121,7 +121,8 @@ def _run(
 def _clone(repo: "Repo", state: Path) -> Iterator[Path]:
     """A copy of the workspace that shares git's objects and DVC's cache, and its current folder.
 
-    It includes uncommitted changes and untracked files, but not ignored ones.
+    It includes uncommitted changes and untracked files, but neither ignored ones nor other
+    repositories.
     """
     top = Path(repo.scm.root_dir)
     shutil.rmtree(state / "experiments", ignore_errors=True)  # of a run that was killed
@@ -137,6 +138,8 @@ def _clone(repo: "Repo", state: Path) -> Iterator[Path]:
             _git(copy, *_IDENTITY, "stash", "apply", "--quiet", changes)
         listed = _git(top, "ls-files", "-z", "--others", "--exclude-standard")
         for path in filter(None, listed.split("\0")):
+            if path.endswith("/"):  # another repository
+                continue
             target = copy / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(top / path, target, follow_symlinks=False)

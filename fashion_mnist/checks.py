@@ -158,7 +158,7 @@ def _misses(name: str, default: Any, values: Sequence[Any]) -> str | None:
     if name in NUMBERS or (is_number and name not in TEXTS):
         return None if are(int, float) else "a number"
     if name == "mode":
-        return None if values[0] in FLIPS else f"one of {', '.join(FLIPS)}"
+        return None if values and values[0] in FLIPS else f"one of {', '.join(FLIPS)}"
     return "a number or text" if bool in map(type, values) else None
 
 

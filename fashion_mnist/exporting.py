@@ -15,6 +15,12 @@ TOLERANCE = 1e-5  # of a probability; rounding gives 1e-6
 CHECKED = 400  # images
 
 
+def require_tensorflow() -> None:
+    """Raise InputError if Keras computes with another library: only TensorFlow writes ONNX."""
+    if keras.backend.backend() != "tensorflow":
+        raise InputError("ONNX is written from TensorFlow: unset KERAS_BACKEND")
+
+
 def to_onnx(model: keras.Model) -> tuple[bytes, float]:
     """The same model as an ONNX file, and its largest difference from Keras in any probability.
 
@@ -24,8 +30,6 @@ def to_onnx(model: keras.Model) -> tuple[bytes, float]:
     Raises:
         InputError: it cannot be converted, or gives other probabilities afterwards.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise InputError("ONNX is written from TensorFlow: unset KERAS_BACKEND")
     try:
         data = _converted(model)
         difference = _largest_difference(model, data)

@@ -133,6 +133,7 @@ def test_a_mistake_in_an_optimizer_is_named_by_its_place(arguments: str, message
 @pytest.mark.parametrize(
     ("layer", "message"),
     [
+        ("RandomFlip: {mode: []}", ".mode: must be one of"),
         ("RandomFlip: {mod: vertical}", " has no argument 'mod'; did you mean mode?"),
         ("RandomFlip: {mode: sideways}", ".mode: must be one of horizontal, vertical, "),
         ('RandomErasing: {factor: "0.5"}', ".factor: must be a number, not the text '0.5'"),

@@ -1,6 +1,7 @@
 """`python -m fashion_mnist`: what each command explains, and what `check` finds."""
 
 import importlib
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -107,6 +108,12 @@ def test_check_leaves_what_was_trained_before_alone(
     assert typed("check") == (0, "", "")
 
 
+@pytest.mark.parametrize("end", [20, 40, 300, 2000])
+def test_check_ignores_a_lock_that_was_cut_off(typed, project: Path, end: int):
+    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes()[:end])
+    assert typed("check") == (0, "", "")
+
+
 @pytest.mark.usefixtures("project")
 def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     typed, monkeypatch: pytest.MonkeyPatch
@@ -146,3 +153,14 @@ def test_in_another_folder_a_command_prints_one_sentence(
     assert err.startswith(f"error: {message}")
     assert err.count("\n") == 1
     assert list(tmp_path.iterdir()) == []
+
+
+def test_outside_a_dvc_project_nothing_is_compared(
+    typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(["git", "init", "-q"], check=True)
+    code, out, err = typed("compare")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: you are not inside of a DVC repository")
+    assert err.count("\n") == 1

@@ -106,6 +106,13 @@ def test_what_cannot_be_exported_is_one_sentence(
     assert [path.name for path in tmp_path.iterdir()] == ["resized.keras"]
 
 
+def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    done = call(tmp_path, *COMMAND, "--model", str(ROOT / models.BEST), "--out", "model.onnx")
+    assert (done.code, done.out) == (1, "")
+    assert done.err == "error: ONNX is written from TensorFlow: unset KERAS_BACKEND\n"
+
+
 def test_a_file_that_disagrees_with_keras_is_not_written(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

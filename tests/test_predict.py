@@ -22,7 +22,7 @@ from fashion_mnist.commands import models, pictures, predict
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset, networks, prediction, saving
 from fashion_mnist.model_files import loading
-from tests.conftest import ROOT, Workspace, tiny_set
+from tests.conftest import ROOT, Call, Workspace, tiny_set
 
 PICTURES = ROOT / "tests/pictures"
 
@@ -619,11 +619,24 @@ def test_the_figure_replaces_no_picture(ask: Callable, tmp_path: Path):
     with pytest.raises(InputError, match=r"--show a\.jpg: the figure is a PNG"):
         ask("--show", "a.jpg", "a.png")
     assert (tmp_path / "a.png").read_bytes() == before
+    (tmp_path / "damaged.png").write_bytes(before[:99])
+    with pytest.raises(InputError, match=r"--show damaged\.png: would overwrite a picture"):
+        ask("--show", "damaged.png", "a.png", "damaged.png")
+    assert (tmp_path / "damaged.png").read_bytes() == before[:99]
+
+
+def test_the_figure_may_be_named_after_an_equals_sign(ask: Callable, tmp_path: Path):
+    LIGHT.save(tmp_path / "a.png")
+    code, _, errors = ask("--show=answers.png", "a.png")
+    assert (code, errors) == (0, ["wrote answers.png"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other names")
-def test_any_name_can_be_printed(ask: Callable, tmp_path: Path):
+def test_any_name_can_be_printed(asked: Workspace, call: Call, tmp_path: Path):
     name = os.fsdecode(b"caf\xe9.png")
     (tmp_path / name).write_bytes(encoded(LIGHT))
-    assert ask(name)[1].splitlines()[1].startswith("caf\\udce9.png  ")
-    assert json.loads(ask("--json", name)[1])[0]["file"] == name
+    model = str(asked.path / "models/best_model.h5")
+    command = ("fashion_mnist.__main__", "predict", "--model", model)
+    table = call(tmp_path, *command, name).out
+    assert table.splitlines()[1].startswith("caf\\udce9.png  ")
+    assert json.loads(call(tmp_path, *command, "--json", name).out)[0]["file"] == name

@@ -1,5 +1,6 @@
 """The report: what is in it, that it is one file, and how a browser shows it."""
 
+import contextlib
 import json
 import re
 from html.parser import HTMLParser
@@ -14,7 +15,7 @@ from fashion_mnist.reporting import report, results, words
 from fashion_mnist.running import params
 from fashion_mnist.storage import candidates, records
 from tests.browser import Chromium
-from tests.conftest import Call, Workspace
+from tests.conftest import ROOT, Call, Workspace
 from tests.jobs import CLASSIFIER, layers, recipe
 
 REPORT = "plots/report.html"
@@ -166,6 +167,26 @@ def test_a_lock_with_marks_of_a_merge_is_told_in_a_sentence(
     (tmp_path / "dvc.lock").write_text("<<<<<<< HEAD\na: 1\n=======\n")
     with pytest.raises(InputError, match=r"dvc\.lock is not YAML: line 2: "):
         params.recorded()
+
+
+def test_a_lock_that_was_cut_off_is_read_or_told_in_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    whole = (ROOT / "dvc.lock").read_bytes()
+    for end in range(0, len(whole), 397):
+        (tmp_path / "dvc.lock").write_bytes(whole[:end])
+        with contextlib.suppress(InputError):
+            used = params.recorded()
+            assert all(isinstance(values, dict) for values in used.values())
+
+
+def test_a_model_trained_after_the_last_selection_is_told_in_a_sentence():
+    epoch = {"model": "model-1", "epoch": 1.0, "loss": 0.5, "accuracy": 0.8}
+    history = [epoch | {"images": images} for images in ("training", "validation")]
+    assert report.last_epochs(history, "model-1")["last"]["loss"] == 0.5
+    with pytest.raises(InputError, match=r"training\.csv has no epochs of model-5: `dvc repro`"):
+        report.last_epochs(history, "model-5")
 
 
 def test_a_recipe_is_described_in_words():

@@ -9,11 +9,13 @@ from dvc_parallel.tests.conftest import Pipeline, call, dvc, git
 
 @pytest.fixture
 def committed(done: Pipeline) -> Pipeline:
-    """Everything has run and is committed, except for an edit and a file that git does not know."""
+    """Everything has run and is committed, except for an edit, a new file and a new repository."""
     git(done.folder, "add", "-A")
     git(done.folder, "commit", "-qm", "done")
     done.edit("step.py", "import os", "import  os")
     (done.folder / "new.txt").write_text("new\n")
+    git(done.folder, "init", "-q", "another")
+    (done.folder / "another/file.txt").write_text("not ours\n")
     return done
 
 

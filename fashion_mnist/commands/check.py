@@ -1,7 +1,10 @@
 """Find mistakes in params.yaml before anything runs, even those that only Keras can detect."""
 
 import argparse
+import contextlib
+from typing import Any
 
+from fashion_mnist.errors import InputError
 from fashion_mnist.running import params
 
 EXAMPLE = "python -m fashion_mnist check"
@@ -19,7 +22,9 @@ def run(_: argparse.Namespace) -> None:
     """
     config = params.load()
     jobs = [config.job(config.baseline), config.job(config.train)]
-    trained = params.recorded()
+    trained: dict[str, dict[str, Any]] = {}
+    with contextlib.suppress(InputError):  # a damaged dvc.lock is not a mistake in params.yaml
+        trained = params.recorded()
     values = params.read(params.PARAMS)
     # A job that was trained before is valid: it needs no Keras, which takes seconds to load.
     unknown = [

@@ -5,13 +5,14 @@ A run is the workspace, a commit, or an experiment of `dvc exp run`.
 
 import argparse
 import json
+import os
 import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.running import console, params
+from fashion_mnist.storage import records
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
@@ -36,10 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: this is not a git repository, or there is no such run.
     """
-    try:
-        _git("rev-parse", "--git-dir")
-    except InputError:
-        raise InputError("this is not a git repository, so no commits can be compared") from None
+    _require_repository()
     experiments = _experiments()
     runs = {name: experiments.get(name, name) for name in arguments.runs} or experiments
     found = {"HEAD": _committed("HEAD"), WORKSPACE: _in_workspace()}
@@ -56,36 +54,48 @@ def run(arguments: argparse.Namespace) -> None:
                 console.say(f"  {change}")
 
 
+def _require_repository() -> None:
+    try:
+        _git("rev-parse", "--git-dir")
+    except InputError as error:
+        if "not a git repository" in str(error):
+            said = "this is not a git repository, so no commits can be compared"
+            raise InputError(said) from None
+        raise
+
+
 def _experiments() -> dict[str, str]:
     """The experiments that start from the last commit: name to commit."""
+    from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
-    with Repo() as repo:
-        return {
-            name: revision
-            for experiments in repo.experiments.ls().values()
-            for name, revision in experiments
-            if revision
-        }
+    try:
+        with Repo() as repo:
+            return {
+                name: revision
+                for experiments in repo.experiments.ls().values()
+                for name, revision in experiments
+                if revision
+            }
+    except DvcException as error:
+        raise InputError(first_sentence(error)) from None
 
 
 def _committed(revision: str) -> tuple[Any, Any, Any]:
     """Parameters, selection and test scores of a commit."""
     commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
-    return _parsed(revision, *(_git("show", f"{commit}:./{path}") for path in FILES))
-
-
-def _in_workspace() -> tuple[Any, Any, Any]:
-    return _parsed(WORKSPACE, *(Path(path).read_text(encoding="utf-8") for path in FILES))
-
-
-def _parsed(run: str, values: str, selection: str, scores: str) -> tuple[Any, Any, Any]:
-    places = [f"{run}: {path}" for path in FILES]
+    values, selection, scores = (_git("show", f"{commit}:./{path}") for path in FILES)
+    places = [f"{revision}: {path}" for path in FILES]
     return (
         params.from_yaml(places[0], values),
         _parsed_json(places[1], selection),
         _parsed_json(places[2], scores),
     )
+
+
+def _in_workspace() -> tuple[Any, Any, Any]:
+    values, selection, scores = FILES
+    return params.read(values), records.read_json(selection), records.read_json(scores)
 
 
 def _parsed_json(place: str, text: str) -> Any:
@@ -96,11 +106,16 @@ def _parsed_json(place: str, text: str) -> Any:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True)
+    in_english = os.environ | {"LC_ALL": "C"}
+    done = subprocess.run(["git", *arguments], capture_output=True, env=in_english)
+    about = arguments[-1].removesuffix("^{commit}")
     if done.returncode:
-        said = done.stderr.strip().removeprefix("fatal: ") or "no such commit or experiment"
-        raise InputError(f"{arguments[-1].removesuffix('^{commit}')}: {said}")
-    return done.stdout
+        said = " ".join(done.stderr.decode(errors="replace").removeprefix("fatal: ").split())
+        raise InputError(f"{about}: {said or 'no such commit or experiment'}")
+    try:
+        return done.stdout.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{about} is not UTF-8 text: byte {error.start} is wrong") from None
 
 
 def _scores(selection: Mapping[str, float], scores: Mapping[str, float]) -> str:

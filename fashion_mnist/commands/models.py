@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 BEST = Path("models/best_model.h5")
 NAMES = {"best-of-comparison": Path("comparison/best_model.h5")}
-HELP = f"a Keras .h5 or .keras file, or {', '.join(NAMES)} for the most accurate network in git"
+HELP = f"a Keras .h5 or .keras file, or {', '.join(NAMES)} for the best network of the comparison"
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
@@ -55,6 +55,7 @@ def as_onnx(path: Path) -> tuple[bytes, float]:
     """
     from fashion_mnist import exporting
 
+    exporting.require_tensorflow()
     model = load(path)
     try:
         return exporting.to_onnx(model)

@@ -58,17 +58,15 @@ def run(arguments: argparse.Namespace) -> int:
         InputError: the model cannot be used, or the figure would replace a picture.
         OSError: the model cannot be read, or the figure cannot be written.
     """
-    # A file's name may contain characters that the terminal's encoding lacks.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-
     errors: list[str] = []
+    names = files(arguments.images, errors)
+    if arguments.show:
+        check_target(arguments.show, names)
     found: list[Named] = []
-    for named in read(arguments.images, errors):
+    for named in read(names, errors):
         if not arguments.show or len(found) >= MOST_DRAWN:
             named = Named(named.name, named.picture._replace(preview=NO_PREVIEW))
         found.append(named)
-    if arguments.show:
-        check_target(arguments.show, found)
     # Keras takes seconds to load.
     probabilities = classify(arguments.model, found) if found else np.empty((0, 10))
     listed = answers(found, probabilities)
@@ -81,15 +79,20 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def read(images: Sequence[str], errors: list[str]) -> Iterator[Named]:
-    """The pictures that can be read; the others are named on standard error."""
+def files(images: Sequence[str], errors: list[str]) -> list[str]:
+    """The pictures to classify, those in folders too; readable or not."""
+    found: list[str] = []
     for image in images:
-        names: list[str] = []
         with reporting(image, errors):
-            names = files_of(image)
-        for name in names:
-            with reporting(name, errors):
-                yield Named(name, picture(name))
+            found += files_of(image)
+    return found
+
+
+def read(names: Sequence[str], errors: list[str]) -> Iterator[Named]:
+    """The pictures that can be read; the others are named on standard error."""
+    for name in names:
+        with reporting(name, errors):
+            yield Named(name, picture(name))
 
 
 @contextlib.contextmanager
@@ -128,12 +131,12 @@ def picture(name: str) -> pictures.Picture:
     return pictures.read(sys.stdin.buffer)
 
 
-def check_target(path: Path, found: Sequence[Named]) -> None:
+def check_target(path: Path, names: Sequence[str]) -> None:
     """Raise InputError if the figure's name is not a PNG's, or is that of a picture to classify."""
     if path.suffix.lower() != ".png":
         raise InputError(f"--show {path}: the figure is a PNG: choose a name that ends in .png")
-    files = [named.name for named in found if named.name != STANDARD_INPUT]
-    if path.exists() and any(path.samefile(file) for file in files):
+    given = [Path(name) for name in names if name != STANDARD_INPUT]
+    if path.exists() and any(file.exists() and path.samefile(file) for file in given):
         raise InputError(
             f"--show {path}: would overwrite a picture to classify: choose another name"
         )
@@ -237,4 +240,5 @@ def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:
 
 def _as_path(argument: str) -> str:
     dashed = argument.startswith("-") and argument != STANDARD_INPUT
-    return f"./{argument}" if dashed and pictures.is_picture(Path(argument)) else argument
+    path = Path(argument)
+    return f"./{argument}" if dashed and path.exists() and pictures.is_picture(path) else argument

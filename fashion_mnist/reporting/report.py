@@ -96,14 +96,20 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
         overfits: the epoch with the lowest validation loss, if it overfits after it; or None.
         best, last: validation rows of the epoch with the lowest loss, and of the last one.
         training: the training row of the last epoch.
+
+    Raises:
+        InputError: there is no row of this model, which was trained after the last selection.
     """
     rows = [row for row in history if row["model"] == model]
     validation = [row for row in rows if row["images"] == "validation"]
+    training = [row for row in rows if row["images"] == "training"]
+    if not validation or not training:
+        raise InputError(f"plots/training.csv has no epochs of {model}: `dvc repro` adds them")
     return {
         "overfits": figures.overfits_after(rows),
         "best": min(validation, key=lambda row: row["loss"]),
         "last": validation[-1],
-        "training": [row for row in rows if row["images"] == "training"][-1],
+        "training": training[-1],
     }
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import faulthandler
+import io
 import os
 import re
 import signal
@@ -52,6 +53,9 @@ def progress(total: int | None, description: str, unit: str = "it", **options: A
 
 def run(main: Callable[[], int | None]) -> None:
     """Call `main` and end the process; errors the user can fix become one line and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A file's name may contain characters that the terminal's encoding lacks.
+        sys.stdout.reconfigure(errors="backslashreplace")
     if "DVC_STAGE" in os.environ:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             _heed_interrupts()

@@ -302,16 +302,26 @@ def _one_line(text: object) -> str:
     return " ".join(str(text).split())
 
 
+class _Stage(BaseModel):
+    params: dict[str, dict[str, Any] | None] | None = None
+
+
+class _Lock(BaseModel):
+    """What is read of dvc.lock. DVC writes it in place, so a kill may cut it off anywhere."""
+
+    stages: dict[str, _Stage] | None = None
+
+
 def recorded() -> dict[str, dict[str, Any]]:
     """The parameters that each stage's last run used, from dvc.lock: by stage, then by key.
 
     Raises:
-        InputError: dvc.lock is damaged, as a merge may leave it.
+        InputError: dvc.lock is damaged, as a merge or a kill may leave it.
     """
     if not LOCK.exists():
         return {}
-    stages = read(LOCK).get("stages") or {}
-    return {name: stage.get("params", {}).get(str(PARAMS), {}) for name, stage in stages.items()}
+    stages = validated(LOCK, read(LOCK), _Lock).stages or {}
+    return {name: (stage.params or {}).get(str(PARAMS)) or {} for name, stage in stages.items()}
 
 
 def value_of(values: Mapping[str, Any], key: str) -> Any:
