@@ -123,7 +123,7 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
     return (
         "## Goals\n\nThe goals were set on another processor, an AMD EPYC with bfloat16 but "
         "without AMX, before\nany of this was measured. [Why goals are missed]"
-        f"(#why-goals-are-missed) explains the rest.\n\n{grid}"
+        f"(#why-goals-are-missed) gives the reasons\nthat are known.\n\n{grid}"
     )
 
 
@@ -185,8 +185,9 @@ def _growth(jobs: Mapping[str, float], growth: Mapping[str, Mapping[str, float]]
     ):
         rows += [[what, f"{int(n):,}", f"{s:.1f} s"] for n, s in growth.get(key, {}).items()]
     return (
-        "## How cost grows\n\nAn epoch of each split, start-up included "
-        "(`python -m benchmarks.growth`).\n\n" + table(["of", "number", "measured"], rows)
+        "## How cost grows\n\nAn epoch of each split, start-up included. The first two rows are "
+        "from `python -m benchmarks.run`,\nthe others from `python -m benchmarks.growth`, at "
+        "another time.\n\n" + table(["of", "number", "measured"], rows)
     )
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import comparison.params
 from tests.conftest import ROOT, Workspace
 
 PAGES = [
@@ -103,6 +104,15 @@ def test_every_make_target_that_is_named_exists():
     targets = set(re.findall(r"^([a-z-]+):", text_of("Makefile"), re.MULTILINE))
     for page in PAGES:
         assert set(re.findall(r"`make ([a-z-]+)", text_of(page))) <= targets, page
+
+
+def test_the_model_card_describes_the_published_model(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(ROOT / "comparison")
+    compared = comparison.params.load()
+    row = compared.models[compared.best].row
+    card = text_of("docs/model-card.md")
+    assert f"the row `{row}` of" in card
+    assert f"{compared.rows[row].recipe.epochs} epochs" in card
 
 
 def test_readme_is_short():
