@@ -7,12 +7,12 @@ import argparse
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.running import console, params
-from fashion_mnist.storage import records
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
@@ -83,9 +83,18 @@ def _experiments() -> dict[str, str]:
 
 def _committed(revision: str) -> tuple[Any, Any, Any]:
     """Parameters, selection and test scores of a commit."""
-    commit = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").strip()
-    values, selection, scores = (_git("show", f"{commit}:./{path}") for path in FILES)
-    places = [f"{revision}: {path}" for path in FILES]
+    verified = _git("rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
+    commit = verified.decode().strip()
+    return _parsed(revision, [_git("show", f"{commit}:./{path}") for path in FILES])
+
+
+def _in_workspace() -> tuple[Any, Any, Any]:
+    return _parsed(WORKSPACE, [Path(path).read_bytes() for path in FILES])
+
+
+def _parsed(run: str, contents: Sequence[bytes]) -> tuple[Any, Any, Any]:
+    places = [f"{run}: {path}" for path in FILES]
+    values, selection, scores = map(_decoded, places, contents)
     return (
         params.from_yaml(places[0], values),
         _parsed_json(places[1], selection),
@@ -93,9 +102,11 @@ def _committed(revision: str) -> tuple[Any, Any, Any]:
     )
 
 
-def _in_workspace() -> tuple[Any, Any, Any]:
-    values, selection, scores = FILES
-    return params.read(values), records.read_json(selection), records.read_json(scores)
+def _decoded(place: str, content: bytes) -> str:
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{place} is not UTF-8 text: byte {error.start} is wrong") from None
 
 
 def _parsed_json(place: str, text: str) -> Any:
@@ -105,17 +116,14 @@ def _parsed_json(place: str, text: str) -> Any:
         raise InputError(f"{place} is damaged: {first_sentence(error)}") from None
 
 
-def _git(*arguments: str) -> str:
+def _git(*arguments: str) -> bytes:
     in_english = os.environ | {"LC_ALL": "C"}
     done = subprocess.run(["git", *arguments], capture_output=True, env=in_english)
-    about = arguments[-1].removesuffix("^{commit}")
     if done.returncode:
         said = " ".join(done.stderr.decode(errors="replace").removeprefix("fatal: ").split())
+        about = arguments[-1].removesuffix("^{commit}")
         raise InputError(f"{about}: {said or 'no such commit or experiment'}")
-    try:
-        return done.stdout.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{about} is not UTF-8 text: byte {error.start} is wrong") from None
+    return done.stdout
 
 
 def _scores(selection: Mapping[str, float], scores: Mapping[str, float]) -> str:

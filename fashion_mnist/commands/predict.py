@@ -59,11 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
         OSError: the model cannot be read, or the figure cannot be written.
     """
     errors: list[str] = []
-    names = files(arguments.images, errors)
     if arguments.show:
-        check_target(arguments.show, names)
+        check_is_png(arguments.show)
     found: list[Named] = []
-    for named in read(names, errors):
+    for named in read(arguments.images, errors, arguments.show):
         if not arguments.show or len(found) >= MOST_DRAWN:
             named = Named(named.name, named.picture._replace(preview=NO_PREVIEW))
         found.append(named)
@@ -79,20 +78,21 @@ def run(arguments: argparse.Namespace) -> int:
     return 1 if errors else 0
 
 
-def files(images: Sequence[str], errors: list[str]) -> list[str]:
-    """The pictures to classify, those in folders too; readable or not."""
-    found: list[str] = []
+def read(images: Sequence[str], errors: list[str], target: Path | None) -> Iterator[Named]:
+    """The pictures that can be read; the others are named on standard error.
+
+    Raises:
+        InputError: one of them, readable or not, is the file `target`.
+    """
     for image in images:
+        names: list[str] = []
         with reporting(image, errors):
-            found += files_of(image)
-    return found
-
-
-def read(names: Sequence[str], errors: list[str]) -> Iterator[Named]:
-    """The pictures that can be read; the others are named on standard error."""
-    for name in names:
-        with reporting(name, errors):
-            yield Named(name, picture(name))
+            names = files_of(image)
+        for name in names:
+            if target:
+                check_replaces_no(name, target)
+            with reporting(name, errors):
+                yield Named(name, picture(name))
 
 
 @contextlib.contextmanager
@@ -131,12 +131,16 @@ def picture(name: str) -> pictures.Picture:
     return pictures.read(sys.stdin.buffer)
 
 
-def check_target(path: Path, names: Sequence[str]) -> None:
-    """Raise InputError if the figure's name is not a PNG's, or is that of a picture to classify."""
+def check_is_png(path: Path) -> None:
+    """Raise InputError if the figure's name is not a PNG's."""
     if path.suffix.lower() != ".png":
         raise InputError(f"--show {path}: the figure is a PNG: choose a name that ends in .png")
-    given = [Path(name) for name in names if name != STANDARD_INPUT]
-    if path.exists() and any(file.exists() and path.samefile(file) for file in given):
+
+
+def check_replaces_no(name: str, path: Path) -> None:
+    """Raise InputError if the figure would replace the picture `name`."""
+    given = Path(name)
+    if name != STANDARD_INPUT and path.exists() and given.exists() and path.samefile(given):
         raise InputError(
             f"--show {path}: would overwrite a picture to classify: choose another name"
         )
