@@ -35,7 +35,7 @@ def test_a_finished_pipeline_has_every_out_that_it_declares(finished_workspace: 
         "plots/confusion.csv",
         "plots/per_class.csv",
         "plots/training_best_model.png",
-        "plots/mistakes.png",
+        "plots/explanations.png",
     ):
         assert (finished_workspace.path / path).stat().st_size > 0
 
@@ -158,7 +158,7 @@ def test_a_file_of_the_users_stays_and_makes_no_stage_stale(
     assert (workspace.path / file).read_text() == "mine"
 
 
-def test_a_split_taken_away_leaves_no_trace_and_comes_back_with_the_same_bytes(
+def test_a_split_taken_away_leaves_no_trace_and_comes_back_untrained_with_the_same_bytes(
     workspace: Workspace, finished_workspace: Workspace, call: Call
 ):
     workspace.set_params(train__splits=[1])
@@ -170,7 +170,7 @@ def test_a_split_taken_away_leaves_no_trace_and_comes_back_with_the_same_bytes(
     scores = json.loads((workspace.path / "metrics/test.json").read_text())
     assert "ensemble" not in scores, "there is one candidate"
     workspace.set_params(train__splits=[1, 2])
-    assert workspace.repro("select_best") == ["train@2", "select_best"]
+    assert workspace.repro("select_best") == ["select_best"]
     for name in ("dvc.lock", "plots/training.csv"):
         before = (finished_workspace.path / name).read_bytes()
         assert (workspace.path / name).read_bytes() == before, name
@@ -189,7 +189,7 @@ def test_two_runs_from_nothing_give_the_same_lock(
 ):
     again = fresh_workspace.copy(tmp_path / "elsewhere")
     again.repro()
-    for name in ("dvc.lock", "metrics/test.json", "plots/mistakes.png", "models/best_model.h5"):
+    for name in ("dvc.lock", "metrics/test.json", "plots/explanations.png", "models/best_model.h5"):
         first = (finished_workspace.path / name).read_bytes()
         assert (again.path / name).read_bytes() == first, name
 
@@ -248,15 +248,37 @@ def test_a_stage_has_a_description(name: str):
     assert definition()[name]["desc"].endswith(".")
 
 
-def test_what_a_failed_stage_would_have_written_keeps_its_committed_content(
-    workspace: Workspace,
-):
+def test_a_mistake_taken_back_costs_no_training(workspace: Workspace):
+    good = (workspace.path / "params.yaml").read_bytes()
     wrong = [{"Flatten": {}}, {"Dense": {"units": 9, "activation": "softmax"}}]
     workspace.set_params(architectures__tiny=wrong)
     done = workspace.run("dvc", "repro", "train@1")
     assert done.returncode != 0
     assert "must give 10 class probabilities" in done.stderr
-    assert workspace.git("status", "--porcelain") == " M params.yaml\n"
+    (workspace.path / "params.yaml").write_bytes(good)
+    assert workspace.repro() == []
+    assert workspace.git("status", "--porcelain") == ""
+
+
+def test_a_failed_evaluation_leaves_the_committed_results(workspace: Workspace):
+    (workspace.path / "models/best_model.h5").write_bytes(b"damaged")
+    workspace.run("dvc", "commit", "-f", "select_best")
+    done = workspace.run("dvc", "repro", "-s", "evaluate")
+    assert done.returncode != 0
+    assert "best_model.h5" in done.stderr
+    assert "metrics" not in workspace.git("status", "--porcelain")
+    assert "plots" not in workspace.git("status", "--porcelain")
+
+
+def test_another_clone_with_the_same_cache_trains_nothing(
+    finished_workspace: Workspace, tmp_path: Path
+):
+    done = finished_workspace.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
+    assert done.returncode == 0, done.stderr
+    clone = Workspace(tmp_path / "clone")
+    clone.run("dvc", "cache", "dir", "--local", str(finished_workspace.path / ".dvc/cache"))
+    assert [name for name in clone.repro() if name.startswith(("baseline", "train"))] == []
+    assert clone.git("status", "--porcelain") == ""
 
 
 def test_a_clone_that_pulls_has_nothing_to_run(workspace: Workspace, tmp_path: Path):
