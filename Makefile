@@ -10,11 +10,11 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 .DEFAULT_GOAL := help
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
-	@$(RUN) python -m fashion_mnist check
+	@$(RUN) python -m fashion_mnist check --used
 	@$(RUN) python -m dvc_parallel
 	@$(RUN) python -m fashion_mnist results
 
-comparison: .venv/installed  ## train other networks too, and put them in a table: three hours
+comparison: .venv/installed  ## train other networks too, and put them in a table: five hours
 	@$(RUN) python -m dvc_parallel preprocess
 	@cd comparison && $(RUN) python -m dvc_parallel
 	@cd comparison && $(RUN) python -m comparison.page
@@ -27,8 +27,8 @@ install: .dvc/plots.html  ## set up .venv, from packages pinned by hash
 test: .venv/installed  ## the code, and the pipeline on a small data set: some minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, and moved
-	@$(RUN) python -m pytest -n 2 -m slow
+test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, moved, and on a cluster
+	@$(RUN) python -m pytest -n 2 -m slow tests dvc_parallel/tests
 
 test-parallel: .venv/installed  ## the parallel stage runner, dvc_parallel
 	@$(RUN) python -m pytest -n 2 -m "not slow" dvc_parallel/tests
@@ -42,7 +42,7 @@ lint: .venv/installed  ## style and types
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-fuzz: .venv/installed  ## bad input for every file reader, a minute each
+fuzz: .venv/installed  ## damaged input for the file readers, a minute each
 	@$(RUN) python -m fuzz --seconds $(SECONDS)
 
 plots: .dvc/plots.html  ## write the page with all plots

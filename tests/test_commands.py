@@ -8,7 +8,7 @@ import pytest
 
 from fashion_mnist import __main__ as program
 from fashion_mnist.running import console, params
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Workspace
 
 
 @pytest.fixture
@@ -91,21 +91,36 @@ def test_check_prints_one_sentence_about_a_mistake(
     assert err.count("\n") == 1
 
 
-def test_check_leaves_what_was_trained_before_alone(
-    typed, project: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("old", "new", "place"),
+    [
+        ("filters: 6,", "filtres: 6,", "architectures.lenet[0].Conv2D has no argument 'filtres'"),
+        (
+            "Adam: {",
+            "Adam: {beta_3: 0.9, ",
+            "recipes.original.optimizer.Adam has no argument 'beta_3'",
+        ),
+    ],
+)
+def test_check_looks_at_what_nothing_uses_unless_told_otherwise(
+    typed, project: Path, old: str, new: str, place: str
 ):
-    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes())
-    config = params.load()
-    values = params.read("params.yaml")
-    recorded = {
-        job.layers_key: {
-            key: params.value_of(values, key) for key in (job.layers_key, job.recipe_key)
-        }
-        for job in (config.job(config.baseline), config.job(config.train))
-    }
-    monkeypatch.setattr(params, "recorded", lambda: recorded)
+    path = project / "params.yaml"
+    good = path.read_text()
+    path.write_text(good.replace(old, new, 1))
+    assert path.read_text() != good
+    assert typed("check", "--used") == (0, "", "")
+    code, _, err = typed("check")
+    assert code == 1
+    assert err.startswith(f"error: params.yaml: {place}")
+
+
+def test_check_leaves_what_was_trained_before_alone(
+    typed, finished_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(finished_workspace.path)
     monkeypatch.setattr("fashion_mnist.checks.check", lambda _: pytest.fail("Keras was needed"))
-    assert typed("check") == (0, "", "")
+    assert typed("check", "--used") == (0, "", "")
 
 
 @pytest.mark.parametrize("end", [20, 40, 300, 2000])
@@ -128,7 +143,7 @@ def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     checked: list[str] = []
     monkeypatch.setattr(params, "recorded", lambda: recorded)
     monkeypatch.setattr("fashion_mnist.checks.check", lambda job: checked.append(job.layers_key))
-    assert typed("check") == (0, "", "")
+    assert typed("check", "--used") == (0, "", "")
     assert len(checked) == 2
 
 
