@@ -79,7 +79,8 @@ def run(*command: str, where: Path) -> Done:
         text = output.read()
     if process.returncode:
         raise InputError(f"`{' '.join(command)}` failed: {text[-500:]}")
-    return Done(seconds, usage.ru_maxrss * 1024, text)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Done(seconds, usage.ru_maxrss * unit, text)
 
 
 def python(*command: str, where: Path) -> Done:

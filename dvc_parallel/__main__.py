@@ -122,6 +122,11 @@ def _terminate(number: int, _: object) -> NoReturn:
     sys.exit(128 + number)
 
 
+def _discard_output() -> None:
+    """Send standard output nowhere; else Python tries again at exit, and shows a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 def guarded(main: Callable[[], int]) -> int:
     """Call `main`; what the user can fix becomes one line on stderr and exit code 1."""
     try:
@@ -129,11 +134,14 @@ def guarded(main: Callable[[], int]) -> int:
     except InputError as error:
         message = str(error)
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does: nothing can be told any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()  # whoever read it has gone, as `head` does
         return 128 + signal.SIGPIPE
     except OSError as error:
         message = os_error(error)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _discard_output()
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     print(f"error: {' '.join(message.split())}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 
 NO_SPACE = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG")} - {None}
-NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_RIGHT = {errno.EACCES, errno.EPERM}
 
 
 class InputError(ValueError):
@@ -36,7 +36,7 @@ def os_error(error: OSError) -> str:
     if error.errno in NO_SPACE:
         reason += ": free some disk space and run it again"
     elif error.errno in NO_RIGHT:
-        reason += ": get write permission there and run it again"
+        reason += ": check the permissions there and run it again"
     return where + reason
 
 

@@ -70,9 +70,13 @@ def _sweeps(params: Sequence[str]) -> list[Overrides]:
     from hydra.errors import OverrideParseException
 
     try:
-        return [dict(sweep) for sweep in get_hydra_sweeps(to_path_overrides(params))] or [{}]
+        sweeps = get_hydra_sweeps(to_path_overrides(params))
     except OverrideParseException as error:
         raise InputError(f"-S: {str(error).splitlines()[0]}") from None
+    # An absolute path would lead out of the experiment's copy.
+    return [
+        {os.path.relpath(path): changes for path, changes in sweep.items()} for sweep in sweeps
+    ] or [{}]
 
 
 def _checked_name(repo: "Repo", base: str, name: str | None, force: bool) -> str:
@@ -136,8 +140,8 @@ def _clone(repo: "Repo", state: Path) -> Iterator[Path]:
         _git(copy, "checkout", "--quiet", "--detach", _git(top, "rev-parse", "HEAD"))
         if changes := _git(top, *_IDENTITY, "stash", "create"):
             _git(copy, *_IDENTITY, "stash", "apply", "--quiet", changes)
-        listed = _git(top, "ls-files", "-z", "--others", "--exclude-standard")
-        for path in filter(None, listed.split("\0")):
+        listed = _git_bytes(top, "ls-files", "-z", "--others", "--exclude-standard")
+        for path in map(os.fsdecode, filter(None, listed.split(b"\0"))):
             if path.endswith("/"):  # another repository
                 continue
             target = copy / path
@@ -153,13 +157,15 @@ _IDENTITY = ("-c", "user.name=dvc-parallel", "-c", "user.email=dvc-parallel")
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, check=False
-    )
+    return os.fsdecode(_git_bytes(folder, *arguments)).strip()
+
+
+def _git_bytes(folder: Path, *arguments: str) -> bytes:
+    done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, check=False)
     if done.returncode:
-        reason = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise InputError(f"git {arguments[0]}: {reason[-1]}")
-    return done.stdout.strip()
+        reason = os.fsdecode(done.stderr).strip().splitlines()
+        raise InputError(f"git {arguments[0]}: {[f'exit code {done.returncode}', *reason][-1]}")
+    return done.stdout
 
 
 def _configure(repo: "Repo", dvc_dir: Path) -> None:

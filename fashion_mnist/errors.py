@@ -5,7 +5,7 @@ import re
 
 # The disk is full, or as full as a quota or a limit allows; Windows does not know them all.
 NO_ROOM = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG")} - {None}
-NO_RIGHT = {errno.EACCES, errno.EPERM, errno.EROFS}
+NO_RIGHT = {errno.EACCES, errno.EPERM}
 
 
 class InputError(ValueError):
@@ -22,7 +22,7 @@ def why(error: OSError) -> str:
     if error.errno in NO_ROOM:
         return f"{reason}: make room on the disk and run it again"
     if error.errno in NO_RIGHT:
-        return f"{reason}: get write permission there and run it again"
+        return f"{reason}: check the permissions there and run it again"
     return reason
 
 

@@ -9,6 +9,9 @@ from collections.abc import Iterator
 @contextlib.contextmanager
 def silent_stderr() -> Iterator[None]:
     """Send standard error nowhere."""
+    if sys.stderr is None:  # closed
+        yield
+        return
     sys.stderr.flush()
     kept = os.dup(2)
     with open(os.devnull, "wb") as nowhere:  # noqa: PTH123

@@ -82,11 +82,6 @@ class Page:
         feature = {"name": "prefers-color-scheme", "value": scheme}
         self.call("Emulation.setEmulatedMedia", features=[feature])
 
-    def pdf(self, file: Path) -> None:
-        """The page as it is printed."""
-        printed = self.call("Page.printToPDF", printBackground=True, preferCSSPageSize=True)
-        file.write_bytes(base64.b64decode(printed["data"]))
-
     def notice(self, event: str, details: dict) -> None:
         if event == "Page.loadEventFired":
             self.loaded = True

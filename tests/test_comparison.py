@@ -228,6 +228,10 @@ def test_an_unknown_model_is_one_sentence(comparing: Workspace, call: Call):
         ({"models": {"one-1": MODELS["one-1"] | {"row": "won"}}}, "models: no row is named 'won'"),
         ({"ensemble": ["waiting"]}, "ensemble: no row with a model is named 'waiting'"),
         ({"best": "one-3"}, "best: no model is named 'one-3'; did you mean one-"),
+        (
+            {"published": {"one": [{"accuracy": 0.9, "source": "x", "sauce": "y"}]}},
+            "published.one[0].sauce: no such key; did you mean source?",
+        ),
         ({"models": {"one-1": {"row": "one", "seed": 1}}}, "models.one-1.threads: is missing"),
         (
             {"rows": {"one": ROW | {"recipe": TINY_RECIPE | {"early_stopping": {"patience": 1}}}}},

@@ -84,6 +84,7 @@ def saved(folder: Path) -> str:
     ("arguments", "message"),
     [
         (["--model", "none.h5"], "none.h5 is not a file: name a .h5 or .keras model"),
+        (["--model", ""], "--model .: is a folder: name a .h5 or .keras file"),
         (
             ["--model", str(MODELS / "dictionary-output.keras"), "--out", "a.onnx"],
             f"{MODELS / 'dictionary-output.keras'} has outputs named probs; needed is",

@@ -96,8 +96,8 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         (f"{LAYERS}.0", {"Conv2D": 3}, f"{LAYERS}[0]: Conv2D takes a mapping, Conv2D: {{argument"),
         (f"{LAYERS}.0", {"ReLU": {}, "ELU": {}}, f"{LAYERS}[0]: write one layer, NAME or NAME: {{"),
         (f"{LAYERS}.1", {"Lambda": {}}, f"{LAYERS}[1]: no layer is named 'Lambda'"),
-        (LAYERS, [], f"{LAYERS}: must be a list of layers, one or more"),
-        (LAYERS, {"Flatten": {}}, f"{LAYERS}: must be a list of layers, one or more"),
+        (LAYERS, [], f"{LAYERS}: must be a list of one or more layers"),
+        (LAYERS, {"Flatten": {}}, f"{LAYERS}: must be a list of one or more layers"),
         (
             f"{LAYERS}.0",
             {"Repeat": {"times": 2, "layers": [{"Residual": {"layers": ["Relu"]}}]}},

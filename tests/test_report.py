@@ -145,6 +145,14 @@ def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call
     assert not list((workspace.path / "plots").glob("*report*"))
 
 
+@pytest.mark.parametrize("name", ["per_class", "training", "confusion"])
+def test_an_empty_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
+    (workspace.path / f"plots/{name}.csv").write_text("")
+    told = call(workspace.path, "fashion_mnist.__main__", "report")
+    assert told.code == 1
+    assert told.err == f"error: plots/{name}.csv is empty: `dvc repro` makes it again\n"
+
+
 def test_edits_since_the_training_are_listed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     workspace.set_params(recipes__quick__epochs=3, recipes__unused__epochs=4, split__seed=7)
     monkeypatch.chdir(workspace.path)
@@ -203,7 +211,7 @@ def test_a_recipe_is_described_in_words():
         )
     )
     assert described == [
-        "SGD (momentum 0.9), learning rate 0.5, falling to zero along half a cosine, "
+        "SGD (momentum 0.9), learning rate 0.5, with cosine decay to zero, "
         "after a warm-up over the first 10% of the steps",
         "2 epochs in batches of 32 images",
         "early stopping after 3 epochs without a lower validation loss",

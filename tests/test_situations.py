@@ -202,6 +202,18 @@ def test_a_reader_that_has_gone_ends_a_command_in_silence(project: Path, command
     assert done.stderr == ""
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a disk that is full")
+@pytest.mark.parametrize(
+    "module", [["fashion_mnist", "results"], ["dvc_parallel", "--dry", "--allow-missing"]]
+)
+def test_output_that_cannot_be_written_is_one_sentence(project: Path, module: list[str]):
+    command = " ".join(["python", "-m", *module])
+    done = Workspace(project).run("bash", "-c", f"{command} >/dev/full")
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left on device: ")
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_folder_without_git_is_told_what_dvc_needs_and_can_be_cleaned(
     real_project: Workspace, tmp_path: Path
 ):

@@ -1,6 +1,7 @@
 """Experiments beside the workspace."""
 
 import json
+import os
 
 import pytest
 
@@ -60,6 +61,25 @@ def test_each_choice_of_values_is_an_experiment_and_the_workspace_stays(
     dvc(committed.folder, "exp", "apply", "try-2")
     assert "select: 3" in (committed.folder / "params.yaml").read_text()
     assert committed.run().stdout == "nothing to do: 5 of 5 stages are up to date\n"
+
+
+def test_an_absolute_path_of_parameters_is_of_the_copy_too(committed: Pipeline) -> None:
+    before = contents(committed)
+    path = committed.folder / "params.yaml"
+    ended = committed.run("-S", f"{path}:select=2", "--name", "absolute")
+    assert ended.returncode == 0, ended.stderr
+    assert contents(committed) == before
+    assert shown(committed)["absolute"]["select"] == 2
+
+
+@pytest.mark.parametrize("name", [b" first", b"Icon\r", b"caf\xe9"])
+def test_an_untracked_file_may_have_any_name(committed: Pipeline, name: bytes) -> None:
+    try:
+        (committed.folder / os.fsdecode(name)).write_text("untracked")
+    except OSError:
+        pytest.skip("this file system has no such names")
+    ended = committed.run("-S", "select=2", "--name", "named")
+    assert ended.returncode == 0, ended.stderr
 
 
 def test_a_failed_experiment_is_not_saved(committed: Pipeline) -> None:

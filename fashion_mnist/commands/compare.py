@@ -147,5 +147,5 @@ def _changes(before: Any, after: Any, path: str = "") -> Iterator[str]:
 
 
 def _in_short(value: Any) -> str:
-    text = "nothing" if value is None else json.dumps(value)
+    text = "nothing" if value is None else json.dumps(value, default=str)
     return text if len(text) <= 30 else f"{text[:27]}..."

@@ -30,6 +30,8 @@ def run(arguments: argparse.Namespace) -> None:
         OSError: the model cannot be read, or the file cannot be written.
     """
     model: Path = arguments.model
+    if not model.name:  # as of "", when a shell's variable is empty
+        raise InputError(f"--model {model}: is a folder: name a .h5 or .keras file")
     out: Path = arguments.out or model.with_suffix(".onnx")
     if out.suffix.lower() != ".onnx":
         raise InputError(f"--out {out}: the file is ONNX: choose a name that ends in .onnx")

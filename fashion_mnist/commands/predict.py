@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -139,8 +138,11 @@ def check_is_png(path: Path) -> None:
 
 def check_replaces_no(name: str, path: Path) -> None:
     """Raise InputError if the figure would replace the picture `name`."""
-    given = Path(name)
-    if name != STANDARD_INPUT and path.exists() and given.exists() and path.samefile(given):
+    try:
+        replaces = name != STANDARD_INPUT and path.samefile(name)
+    except OSError:  # there is no such file, or none that can be read
+        return
+    if replaces:
         raise InputError(
             f"--show {path}: would overwrite a picture to classify: choose another name"
         )
@@ -224,11 +226,8 @@ def say(text: str) -> None:
     """Print, even if the reader of a pipe has stopped reading."""
     try:
         console.say(text)
-    except OSError as error:
-        # Python would try again when it exits, and show a traceback.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        if not isinstance(error, BrokenPipeError):
-            raise
+    except BrokenPipeError:
+        console.discard_output()
 
 
 def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:

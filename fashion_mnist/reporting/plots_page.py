@@ -77,7 +77,8 @@ def main() -> None:
     page = template()
     name = TEMPLATE.relative_to(".dvc").as_posix()
     command = [sys.executable, "-m", "dvc", "config", "--local", "plots.html_template", name]
-    subprocess.run(command, check=True)
+    if subprocess.run(command, check=False).returncode:
+        raise InputError("`dvc config` failed, for the reason above")
     files.write(TEMPLATE, page.encode())  # last: where the file exists, make runs this no more
     console.say(f"wrote {TEMPLATE}: `dvc plots show` now writes a page that works offline")
 

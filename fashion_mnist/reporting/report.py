@@ -113,12 +113,24 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
     }
 
 
+def table(path: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+    """The rows of a CSV file that a stage wrote; the columns `texts` hold no numbers.
+
+    Raises:
+        InputError: it is missing, damaged or empty.
+    """
+    rows = records.read_csv(path, texts)
+    if not rows:
+        raise InputError(f"{path} is empty: `dvc repro` makes it again")
+    return rows
+
+
 def confusion() -> list[dict[str, Any]]:
     """One row per class: its name and, for each predicted class, an image count and a shade.
 
     The shade is the share of the true class's images, relative to the largest share among mistakes.
     """
-    pairs = records.read_csv("plots/confusion.csv", texts=("actual", "predicted"))
+    pairs = table("plots/confusion.csv", ("actual", "predicted"))
     counts = Counter((row["actual"], row["predicted"]) for row in pairs)
     totals = Counter(row["actual"] for row in pairs)
     shares = {pair: count / totals[pair[0]] for pair, count in counts.items()}
@@ -219,7 +231,7 @@ def _git(*arguments: str) -> str:
 
 def commonest_mistake() -> tuple[str, str, int, int] | None:
     """(true class, predicted class, times, the true class's images) of the commonest mistake."""
-    rows = records.read_csv("plots/confusion.csv", texts=("actual", "predicted"))
+    rows = table("plots/confusion.csv", ("actual", "predicted"))
     wrong = Counter(
         (row["actual"], row["predicted"]) for row in rows if row["actual"] != row["predicted"]
     )
@@ -239,8 +251,8 @@ def contents() -> dict[str, Any]:
     names = ["baseline", *candidates.names(config.train.splits)]
     models = {name: records.read_json(candidates.files(name).metrics) for name in names}
     scores = records.read_json("metrics/test.json")
-    classes = records.read_csv("plots/per_class.csv", texts=("class",))
-    history = records.read_csv("plots/training.csv", texts=("model", "images"))
+    classes = table("plots/per_class.csv", ("class",))
+    history = table("plots/training.csv", ("model", "images"))
     wrong = mistakes()
     return {
         "config": config,

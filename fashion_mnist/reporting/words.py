@@ -7,7 +7,7 @@ from fashion_mnist.learning.schema import Layer, Recipe
 
 SCHEDULES = {
     "constant": "constant",
-    "cosine": "falling to zero along half a cosine",
+    "cosine": "with cosine decay to zero",
     "one-cycle": "at the peak of a one-cycle schedule, which rises, then falls to zero",
 }
 

@@ -44,7 +44,7 @@ def progress(total: int | None, description: str, unit: str = "it", **options: A
         desc=description,
         unit=unit,
         file=sys.stderr,
-        disable=not sys.stderr.isatty(),
+        disable=sys.stderr is None or not sys.stderr.isatty(),
         leave=False,
         dynamic_ncols=True,
         **options,
@@ -65,12 +65,15 @@ def run(main: Callable[[], int | None]) -> None:
     except InputError as error:
         code = _fail(str(error))
     except BrokenPipeError:
-        # Whoever read the output has gone, as `head` does: nothing can be told any more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        discard_output()  # whoever read it has gone, as `head` does
         code = 141  # as a shell reports it
     except OSError as error:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         code = _fail(f"{where}{why(error)}")
+        try:
+            sys.stdout.flush()
+        except OSError:
+            discard_output()
     except KeyboardInterrupt:
         _leave(130)  # nothing is left to wait for
     except Exception as error:
@@ -78,6 +81,11 @@ def run(main: Callable[[], int | None]) -> None:
             raise
         code = _fail("not enough memory: close other programs or lower the batch size")
     sys.exit(code)
+
+
+def discard_output() -> None:
+    """Send standard output nowhere; else Python tries again at exit, and shows a traceback."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _end_with_dvc(parent: int) -> None:

@@ -136,7 +136,7 @@ def with_networks(
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InputError(
                 f"{path}: {key}: the name {name!r} must consist of letters, digits, - and _, "
-                "because DVC gives other characters a meaning"
+                "because other characters have a meaning in DVC"
             )
         try:
             entries[name] = parse(f"{key}.{name}", entry)
@@ -151,7 +151,7 @@ def layers(place: str, value: Any) -> list[Layer]:
         InputError: one of them is written in another way or has an unknown name.
     """
     if not isinstance(value, list) or not value:
-        raise InputError(f"{place}: must be a list of layers, one or more")
+        raise InputError(f"{place}: must be a list of one or more layers")
     known = LAYERS | BLOCKS.keys()
     return [
         _layer(f"{place}[{i}]", *_named(f"{place}[{i}]", "layer", known, entry))
@@ -293,8 +293,9 @@ def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> li
     for part in location[:-1]:
         field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
         annotation = field.annotation if field else section
-        arguments = [a for a in getattr(annotation, "__args__", ()) if hasattr(a, "model_fields")]
-        section = arguments[0] if arguments else annotation
+        arguments = getattr(annotation, "__args__", ())
+        sections = [each for each in arguments if hasattr(each, "model_fields")]
+        section = (sections or arguments[-1:] or [annotation])[0]
     return list(section.model_fields)
 
 

@@ -11,7 +11,7 @@ from typing import TypeVar
 from fashion_mnist.errors import InputError
 from fashion_mnist.storage import files
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 CODE = ("fashion_mnist", "stages", "comparison")
 LIBRARIES = ("h5py", "keras", "numpy", "scikit-learn")  # the backend's version is a setting
 
@@ -82,6 +82,7 @@ def _code() -> dict[str, str]:
         path.relative_to(ROOT).as_posix(): files.sha256(path)
         for folder in CODE
         for path in (ROOT / folder).rglob("*.py")
+        if path.is_file()  # not an editor's lock, a link to nowhere
     }
 
 
