@@ -67,7 +67,7 @@ crash: .venv/installed  ## kill the pipeline at 100 points and run it again: abo
 
 clean:  ## remove data, models, pages and DVC's cache, but not .venv or anything in git
 	rm -rf data/raw/*-ubyte data/processed/*.npz models/baseline.h5 models/candidates models/checkpoints
-	rm -rf plots/page plots/report.html plots/demo.html models/*.onnx comparison/*.onnx comparison/models
+	rm -rf plots/history plots/page plots/report.html plots/demo.html models/*.onnx comparison/*.onnx comparison/models
 	rm -rf .cache .dvc/cache .dvc/tmp comparison/.dvc/tmp
 
 # setuptools first, to build packages without a wheel: pip itself would download it unverified.

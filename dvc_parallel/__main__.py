@@ -139,7 +139,7 @@ def guarded(main: Callable[[], int]) -> int:
     except OSError as error:
         message = os_error(error)
         try:
-            sys.stdout.flush()
+            print(end="", flush=True)
         except OSError:
             _discard_output()
     except KeyboardInterrupt:

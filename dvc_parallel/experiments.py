@@ -69,14 +69,14 @@ def _sweeps(params: Sequence[str]) -> list[Overrides]:
     from dvc.utils.hydra import get_hydra_sweeps
     from hydra.errors import OverrideParseException
 
+    by_file: dict[str, list[str]] = {}
+    for path, changes in to_path_overrides(params).items():
+        # An absolute path would lead out of the experiment's copy.
+        by_file.setdefault(os.path.relpath(os.path.realpath(path)), []).extend(changes)
     try:
-        sweeps = get_hydra_sweeps(to_path_overrides(params))
+        return [dict(sweep) for sweep in get_hydra_sweeps(by_file)] or [{}]
     except OverrideParseException as error:
         raise InputError(f"-S: {str(error).splitlines()[0]}") from None
-    # An absolute path would lead out of the experiment's copy.
-    return [
-        {os.path.relpath(path): changes for path, changes in sweep.items()} for sweep in sweeps
-    ] or [{}]
 
 
 def _checked_name(repo: "Repo", base: str, name: str | None, force: bool) -> str:

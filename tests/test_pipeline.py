@@ -260,6 +260,15 @@ def test_a_mistake_taken_back_costs_no_training(workspace: Workspace):
     assert workspace.git("status", "--porcelain") == ""
 
 
+def test_a_training_that_ran_before_is_not_run_again(workspace: Workspace):
+    good = (workspace.path / "params.yaml").read_bytes()
+    workspace.set_params(train__seed=7)
+    assert workspace.repro("train@1") == ["train@1"]
+    (workspace.path / "params.yaml").write_bytes(good)
+    assert workspace.repro("train@1") == []
+    assert workspace.git("status", "--porcelain") == ""
+
+
 def test_a_failed_evaluation_leaves_the_committed_results(workspace: Workspace):
     (workspace.path / "models/best_model.h5").write_bytes(b"damaged")
     workspace.run("dvc", "commit", "-f", "select_best")

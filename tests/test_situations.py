@@ -230,7 +230,8 @@ def test_a_folder_without_git_is_told_what_dvc_needs_and_can_be_cleaned(
     done = folder.run("python", "-m", "dvc_parallel", "--dry")
     assert done.returncode == 0, done.stderr
     before = folder.files()
-    (folder.path / "models/candidates").mkdir()
-    (folder.path / "models/candidates/model-1.h5").touch()
+    for made in ("models/candidates/model-1.h5", "plots/history/model-1.csv"):
+        (folder.path / made).parent.mkdir()
+        (folder.path / made).touch()
     assert folder.run("make", "clean").returncode == 0
     assert folder.files() == before, "only what the pipeline made is gone"

@@ -66,10 +66,10 @@ def test_each_choice_of_values_is_an_experiment_and_the_workspace_stays(
 def test_an_absolute_path_of_parameters_is_of_the_copy_too(committed: Pipeline) -> None:
     before = contents(committed)
     path = committed.folder / "params.yaml"
-    ended = committed.run("-S", f"{path}:select=2", "--name", "absolute")
+    ended = committed.run("-S", f"{path}:select=2", "-S", "fetch=7", "--name", "absolute")
     assert ended.returncode == 0, ended.stderr
     assert contents(committed) == before
-    assert shown(committed)["absolute"]["select"] == 2
+    assert shown(committed)["absolute"] == {"fetch": 7, "select": 2, "threads": 1}
 
 
 @pytest.mark.parametrize("name", [b" first", b"Icon\r", b"caf\xe9"])

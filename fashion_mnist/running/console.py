@@ -71,7 +71,7 @@ def run(main: Callable[[], int | None]) -> None:
         where = f"{os.fspath(error.filename)}: " if error.filename else ""
         code = _fail(f"{where}{why(error)}")
         try:
-            sys.stdout.flush()
+            print(end="", flush=True)
         except OSError:
             discard_output()
     except KeyboardInterrupt:
