@@ -10,7 +10,7 @@ import numpy as np
 from fashion_mnist.learning import dataset
 from fashion_mnist.reporting import results
 from fashion_mnist.running import console, params, provenance
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.storage import candidates, files, records
 
 if TYPE_CHECKING:
     import keras
@@ -81,7 +81,7 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
 def write_pictures(
     model: "keras.Model", images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """The original's figure for the baseline and the best model, what goes wrong, and why."""
+    """The original's figure for the baseline and the best model, and what goes wrong and why."""
     from fashion_mnist.learning.prediction import predict
     from fashion_mnist.reporting import figures
     from fashion_mnist.scoring import occlusion
@@ -98,22 +98,19 @@ def write_pictures(
         figures.save(figures.training_curves(title, rows), PLOTS / picture)
     figures.save(figures.confusion(labels, predicted), PLOTS / "confusion.png")
     worst = most_confident_mistakes(probabilities, labels, MISTAKES)
-    figures.save(
-        figures.mistakes(images[worst], labels[worst], probabilities[worst]),
-        PLOTS / "mistakes.png",
-    )
-    records.write_csv(
-        PLOTS / "mistakes.csv",
-        (
-            {
-                "image": int(index),  # in the test set, from 0
-                "actual": dataset.CLASS_NAMES[labels[index]],
-                "predicted": dataset.CLASS_NAMES[predicted[index]],
-                "confidence": float(probabilities[index].max()),
-            }
-            for index in worst
-        ),
-    )
+    rows = [
+        {
+            "image": int(index),  # in the test set, from 0
+            "actual": dataset.CLASS_NAMES[labels[index]],
+            "predicted": dataset.CLASS_NAMES[predicted[index]],
+            "confidence": float(probabilities[index].max()),
+        }
+        for index in worst
+    ]
+    if rows:
+        records.write_csv(PLOTS / "mistakes.csv", rows)
+    else:
+        files.write(PLOTS / "mistakes.csv", b"image,actual,predicted,confidence\n")
     evidence = occlusion.evidence(lambda covered: predict(model, covered), images[worst])
     figures.save(
         figures.explanations(images[worst], labels[worst], probabilities[worst], evidence),

@@ -90,20 +90,17 @@ def test_a_model_without_mistakes_has_a_confusion_matrix():
     assert texts(figure) == ["1"] * 10
 
 
-@pytest.mark.parametrize("kind", ["mistakes", "explanations"])
-def test_a_mistake_is_told_in_one_line_that_fits_its_picture(kind: str):
+def test_a_mistake_is_told_in_one_line_that_fits_its_picture():
     images, labels = tiny_set(10, seed=3)
     longest = sorted(range(10), key=lambda number: -len(CLASS_NAMES[number]))
     probabilities = np.full((10, 10), 1e-9)
     probabilities[:, longest[0]] = 0.99999
-    more = (np.ones((10, 28, 28)),) if kind == "explanations" else ()
-    figure = getattr(figures, kind)(images, labels, probabilities, *more)
+    figure = figures.explanations(images, labels, probabilities, np.ones((10, 28, 28)))
     said = texts(figure)
-    assert said[6] == "Shirt, said T-shirt/top 99.9\N{NO-BREAK SPACE}%"
+    assert said[6] == "Shirt \N{RIGHTWARDS ARROW} T-shirt/top 99.9\N{NO-BREAK SPACE}%"
     figure.canvas.draw()
-    grid = getattr(figures, kind.upper())
     for text in figure.texts:
-        assert text.get_window_extent().width < grid.width * figure.dpi
+        assert text.get_window_extent().width < figures.EXPLANATIONS.width * figure.dpi
 
 
 def test_what_speaks_for_a_decision_is_orange_and_against_it_blue():
@@ -124,7 +121,7 @@ def test_the_same_numbers_give_the_same_bytes(tmp_path: Path):
 
 def test_no_mistakes_make_an_empty_picture(tmp_path: Path):
     nothing = np.zeros((0, 28, 28), np.uint8)
-    figure = figures.mistakes(nothing, np.zeros(0, int), np.zeros((0, 10)))
+    figure = figures.explanations(nothing, np.zeros(0, int), np.zeros((0, 10)), nothing)
     figures.save(figure, tmp_path / "none.png")
     assert (tmp_path / "none.png").exists()
 

@@ -7,10 +7,13 @@ from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import dataset
+from fashion_mnist.learning.prediction import predict
+from fashion_mnist.model_files.loading import load_model
 from fashion_mnist.reporting import report, results, words
 from fashion_mnist.running import params
 from fashion_mnist.storage import candidates, records
@@ -145,12 +148,25 @@ def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call
     assert not list((workspace.path / "plots").glob("*report*"))
 
 
-@pytest.mark.parametrize("name", ["per_class", "training", "confusion"])
+@pytest.mark.parametrize("name", ["per_class", "training", "confusion", "mistakes"])
 def test_an_empty_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
     (workspace.path / f"plots/{name}.csv").write_text("")
     told = call(workspace.path, "fashion_mnist.__main__", "report")
     assert told.code == 1
     assert told.err == f"error: plots/{name}.csv is empty: `dvc repro` makes it again\n"
+
+
+def test_a_model_without_mistakes_has_a_report(workspace: Workspace, call: Call):
+    test = workspace.path / "data/processed/test.npz"
+    images, _ = dataset.read(test)
+    model = load_model(workspace.path / "models/best_model.h5")
+    dataset.write(test, images, predict(model, images).argmax(axis=1).astype(np.uint8))
+    assert call(workspace.path, "stages.evaluate").code == 0
+    mistakes = (workspace.path / "plots/mistakes.csv").read_text()
+    assert mistakes == "image,actual,predicted,confidence\n"
+    assert call(workspace.path, "fashion_mnist.__main__", "report").code == 0
+    report = (workspace.path / REPORT).read_text()
+    assert "every test image is classified correctly" in report
 
 
 def test_edits_since_the_training_are_listed(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):

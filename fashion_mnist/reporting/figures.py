@@ -60,7 +60,6 @@ class Grid(NamedTuple):
         )
 
 
-MISTAKES = Grid(columns=4, width=2.7, height=1.6)
 EXPLANATIONS = Grid(columns=4, width=2.9, height=1.45)
 
 
@@ -209,27 +208,12 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
     return figure
 
 
-def mistakes(images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray) -> Figure:
-    """Wrongly classified images, each with what it is and what it was taken for.
-
-    Args:
-        images: uint8 (N, 28, 28).
-        labels: integers (N,).
-        probabilities: float (N, 10).
-    """
-    figure = Figure(figsize=MISTAKES.size(len(images)))
-    for index, caption in enumerate(_captions(labels, probabilities)):
-        left, top = MISTAKES.place(index)
-        middle = left + (MISTAKES.width - MISTAKES.height) / 2
-        _draw_image(figure, images[index], middle, top, MISTAKES.height)
-        _write(figure, caption, left + MISTAKES.width / 2, top + MISTAKES.height)
-    return figure
-
-
 def explanations(
     images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, evidence: np.ndarray
 ) -> Figure:
-    """The same, each beside a copy that shows what the decision rests on.
+    """Wrongly classified images, each beside a copy that shows what the decision rests on.
+
+    The caption says what the image is and what it was taken for.
 
     Orange supports the predicted class, blue counts against it; the strongest has full colour.
 
@@ -272,8 +256,9 @@ def tinted(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
 
 
 def _captions(labels: np.ndarray, probabilities: np.ndarray) -> list[str]:
+    arrow = "\N{RIGHTWARDS ARROW}"
     return [
-        f"{CLASS_NAMES[label]}, said {CLASS_NAMES[given.argmax()]} {percent(given.max())}"
+        f"{CLASS_NAMES[label]} {arrow} {CLASS_NAMES[given.argmax()]} {percent(given.max())}"
         for label, given in zip(labels, probabilities, strict=True)
     ]
 

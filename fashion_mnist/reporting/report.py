@@ -253,7 +253,9 @@ def contents() -> dict[str, Any]:
     scores = records.read_json("metrics/test.json")
     classes = table("plots/per_class.csv", ("class",))
     history = table("plots/training.csv", ("model", "images"))
-    wrong = mistakes()
+    commonest, wrong = commonest_mistake(), mistakes()
+    if commonest and not wrong:
+        raise InputError("plots/mistakes.csv is empty: `dvc repro` makes it again")
     return {
         "config": config,
         "models": models,
@@ -262,7 +264,7 @@ def contents() -> dict[str, Any]:
         "classes": classes,
         "weakest": min(classes, key=lambda row: row["f1"]),
         "data": records.read_json("metrics/data.json"),
-        "commonest_mistake": commonest_mistake(),
+        "commonest_mistake": commonest,
         "curves": all_curves(history),
         "baseline": last_epochs(history, candidates.BASELINE),
         "candidates": [last_epochs(history, name) for name in names[1:]],
