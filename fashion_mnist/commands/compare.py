@@ -94,19 +94,12 @@ def _in_workspace() -> tuple[Any, Any, Any]:
 
 def _parsed(run: str, contents: Sequence[bytes]) -> tuple[Any, Any, Any]:
     places = [f"{run}: {path}" for path in FILES]
-    values, selection, scores = map(_decoded, places, contents)
+    values, selection, scores = map(params.decoded, places, contents)
     return (
         params.from_yaml(places[0], values),
         _parsed_json(places[1], selection),
         _parsed_json(places[2], scores),
     )
-
-
-def _decoded(place: str, content: bytes) -> str:
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{place} is not UTF-8 text: byte {error.start} is wrong") from None
 
 
 def _parsed_json(place: str, text: str) -> Any:

@@ -95,12 +95,22 @@ def read(path: str | Path) -> dict[str, Any]:
         OSError: it cannot be read.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        content = Path(path).read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path} is missing: run this from the project's folder") from None
+    return from_yaml(path, decoded(path, content))
+
+
+def decoded(path: str | Path, content: bytes) -> str:
+    """The text in the content of the file `path`, which messages name.
+
+    Raises:
+        InputError: it is not UTF-8.
+    """
+    try:
+        return content.decode()
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from None
-    return from_yaml(path, text)
 
 
 def from_yaml(path: str | Path, text: str) -> dict[str, Any]:
