@@ -125,12 +125,14 @@ def table(path: str, texts: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def confusion() -> list[dict[str, Any]]:
+def confusion(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One row per class: its name and, for each predicted class, an image count and a shade.
 
     The shade is the share of the true class's images, relative to the largest share among mistakes.
+
+    Args:
+        pairs: of each test image, the actual and the predicted class.
     """
-    pairs = table("plots/confusion.csv", ("actual", "predicted"))
     counts = Counter((row["actual"], row["predicted"]) for row in pairs)
     totals = Counter(row["actual"] for row in pairs)
     shares = {pair: count / totals[pair[0]] for pair, count in counts.items()}
@@ -229,16 +231,15 @@ def _git(*arguments: str) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
-def commonest_mistake() -> tuple[str, str, int, int] | None:
+def commonest_mistake(pairs: Sequence[Mapping[str, Any]]) -> tuple[str, str, int, int] | None:
     """(true class, predicted class, times, the true class's images) of the commonest mistake."""
-    rows = table("plots/confusion.csv", ("actual", "predicted"))
     wrong = Counter(
-        (row["actual"], row["predicted"]) for row in rows if row["actual"] != row["predicted"]
+        (row["actual"], row["predicted"]) for row in pairs if row["actual"] != row["predicted"]
     )
     if not wrong:
         return None
     ((actual, predicted), count), *_ = wrong.most_common(1)
-    return actual, predicted, count, sum(row["actual"] == actual for row in rows)
+    return actual, predicted, count, sum(row["actual"] == actual for row in pairs)
 
 
 def contents() -> dict[str, Any]:
@@ -253,7 +254,8 @@ def contents() -> dict[str, Any]:
     scores = records.read_json("metrics/test.json")
     classes = table("plots/per_class.csv", ("class",))
     history = table("plots/training.csv", ("model", "images"))
-    commonest, wrong = commonest_mistake(), mistakes()
+    pairs = table("plots/confusion.csv", ("actual", "predicted"))
+    commonest, wrong = commonest_mistake(pairs), mistakes()
     if commonest and not wrong:
         raise InputError("plots/mistakes.csv is empty: `dvc repro` makes it again")
     return {
@@ -268,7 +270,7 @@ def contents() -> dict[str, Any]:
         "curves": all_curves(history),
         "baseline": last_epochs(history, candidates.BASELINE),
         "candidates": [last_epochs(history, name) for name in names[1:]],
-        "confusion": confusion(),
+        "confusion": confusion(pairs),
         "explanations": picture("plots/explanations.png"),
         "explanations_size": [
             round(inches * figures.DPI) for inches in figures.EXPLANATIONS.size(len(wrong))
