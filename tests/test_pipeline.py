@@ -197,8 +197,7 @@ def test_two_runs_from_nothing_give_the_same_lock(
 def test_a_clone_without_the_cache_has_nothing_to_run(
     finished_workspace: Workspace, tmp_path: Path
 ):
-    done = finished_workspace.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
-    assert done.returncode == 0, done.stderr
+    finished_workspace.git("clone", "-q", ".", str(tmp_path / "clone"))
     assert Workspace(tmp_path / "clone").repro("--allow-missing", "--dry") == []
 
 
@@ -271,21 +270,22 @@ def test_a_training_that_ran_before_is_not_run_again(workspace: Workspace):
 
 def test_a_failed_evaluation_leaves_the_committed_results(workspace: Workspace):
     (workspace.path / "models/best_model.h5").write_bytes(b"damaged")
-    workspace.run("dvc", "commit", "-f", "select_best")
+    assert workspace.run("dvc", "commit", "-f", "select_best").returncode == 0
     done = workspace.run("dvc", "repro", "-s", "evaluate")
     assert done.returncode != 0
     assert "best_model.h5" in done.stderr
-    assert "metrics" not in workspace.git("status", "--porcelain")
-    assert "plots" not in workspace.git("status", "--porcelain")
+    changed = workspace.git("status", "--porcelain")
+    assert "metrics" not in changed
+    assert "plots" not in changed
 
 
 def test_another_clone_with_the_same_cache_trains_nothing(
     finished_workspace: Workspace, tmp_path: Path
 ):
-    done = finished_workspace.run("git", "clone", "-q", ".", str(tmp_path / "clone"))
-    assert done.returncode == 0, done.stderr
+    finished_workspace.git("clone", "-q", ".", str(tmp_path / "clone"))
     clone = Workspace(tmp_path / "clone")
-    clone.run("dvc", "cache", "dir", "--local", str(finished_workspace.path / ".dvc/cache"))
+    cache = str(finished_workspace.path / ".dvc/cache")
+    assert clone.run("dvc", "cache", "dir", "--local", cache).returncode == 0
     assert [name for name in clone.repro() if name.startswith(("baseline", "train"))] == []
     assert clone.git("status", "--porcelain") == ""
 
