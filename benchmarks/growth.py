@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.run import CORES, ROOT, training_seconds
-from fashion_mnist.running import console
 from fashion_mnist.storage import records
+from fashion_mnist.talk import console
 
 RESULTS = ROOT / "benchmarks/growth.json"
 SPLITS = (1, 2, 4, 8)  # of 7,500 images, on all cores

@@ -6,8 +6,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from fashion_mnist.reporting import figures
 from fashion_mnist.reporting.markdown import table
+from fashion_mnist.scoring import figures
 from fashion_mnist.storage import files, records
 
 HERE = Path(__file__).parent

@@ -30,9 +30,10 @@ from dvc_parallel.command import usable_cores
 from dvc_parallel.schedule import Task
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
-from fashion_mnist.learning import dataset
-from fashion_mnist.running import console, params
-from fashion_mnist.storage import candidates, files, records
+from fashion_mnist.storage import dataset, files, outs, records
+from fashion_mnist.storage.parameters import PARAMS
+from fashion_mnist.storage.parameters import read as read_yaml
+from fashion_mnist.talk import console
 
 ROOT = Path(__file__).parent.parent
 RESULTS = ROOT / "benchmarks/results.json"
@@ -92,7 +93,7 @@ def clone(folder: Path, changes: Mapping[str, Any]) -> Path:
     """The committed project in `folder`, nothing run, with keys of params.yaml changed."""
     run("git", "clone", "--quiet", str(ROOT), str(folder), where=ROOT)
     path = folder / "params.yaml"
-    values = params.read(path)
+    values = read_yaml(path)
     for key, value in changes.items():
         section = values
         *parents, last = key.split(".")
@@ -105,7 +106,7 @@ def clone(folder: Path, changes: Mapping[str, Any]) -> Path:
 
 def parameters() -> dict[str, Any]:
     """The project's params.yaml."""
-    return params.read(ROOT / params.PARAMS)
+    return read_yaml(ROOT / PARAMS)
 
 
 def epochs(log: str) -> list[float]:
@@ -177,7 +178,7 @@ def one_model(folder: Path) -> dict[str, Any]:
         "seconds": trained.seconds,
         "epochs": len(epochs(trained.output)),
         "seconds_an_epoch": typical(epochs(trained.output)),
-        "test_accuracy": accuracy(where, str(candidates.files("model-1").model)),
+        "test_accuracy": accuracy(where, str(outs.files("model-1").model)),
         "peak_bytes": trained.peak_bytes,
         "preparation_seconds": sum(done.seconds for done in preparation),
         "preparation_peak_bytes": max(done.peak_bytes for done in preparation),

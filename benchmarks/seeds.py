@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from benchmarks.run import ACCURACY, CORES, FASTEST, ROOT, accuracy, clone, parameters, python
-from fashion_mnist.running import console
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.storage import outs, records
+from fashion_mnist.talk import console
 
 
 def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:
@@ -20,7 +20,7 @@ def one(folder: Path, recipe: str, seed: int) -> dict[str, float]:
     where = clone(folder / str(seed), changes)
     for stage in (("fetch",), ("preprocess",), ("train", "model-1")):
         python(f"stages.{stage[0]}", *stage[1:], where=where)
-    written = candidates.files("model-1")
+    written = outs.files("model-1")
     validation = records.read_json(where / written.metrics)["validation"]
     result = {"seed": seed, **validation, "test_accuracy": accuracy(where, str(written.model))}
     console.say(str(result))

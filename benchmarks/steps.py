@@ -11,14 +11,17 @@ from time import perf_counter
 
 import numpy as np
 
-import comparison.params
+from comparison.talk import params as comparison_params
+from fashion_mnist.candidates import jobs
+from fashion_mnist.checking import params
 from fashion_mnist.learning import kernels, loop, networks, recipes
 from fashion_mnist.learning.backend import in_batches, keras, make_reproducible
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
 from fashion_mnist.learning.precision import half_precision, has_fast_bfloat16
 from fashion_mnist.learning.schema import Job
-from fashion_mnist.running import console, params
 from fashion_mnist.scoring.size import multiply_adds
+from fashion_mnist.storage import parameters
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
+from fashion_mnist.talk import console
 
 ROUNDS = 7  # the fastest counts: what else runs on the machine only slows a round down
 STEPS = loop.STEPS_PER_EXECUTION
@@ -112,12 +115,15 @@ def main() -> None:
     make_reproducible(threads)
     config = params.load()
     with chdir("comparison"):
-        row = comparison.params.load().rows["five-conv"]
-    default = config.job(config.train)._replace(threads=threads)
+        row = comparison_params.load().rows["five-conv"]
+    train = config.train
+    default = jobs.job(parameters.read(), train.architecture, train.recipe, train)._replace(
+        threads=threads
+    )
     plain = default.recipe.model_copy(update={"dropout_scale": 0.0})
     five_conv = default._replace(layers=row.layers, recipe=row.recipe)
-    jobs = {"default": default, "plain": default._replace(recipe=plain), "five_conv": five_conv}
-    took = fastest({name: training(job) for name, job in jobs.items()})
+    timed = {"default": default, "plain": default._replace(recipe=plain), "five_conv": five_conv}
+    took = fastest({name: training(job) for name, job in timed.items()})
     rates = {kind: 2 * 2048**3 / seconds for kind, seconds in fastest(products()).items()}
     sizes = {
         name: multiply_adds(networks.build(config.architectures[name]))

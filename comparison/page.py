@@ -6,18 +6,17 @@ Run it in comparison/, after `dvc repro` there.
 import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from comparison import card, params
 from comparison.tabulate import RESULTS
-from comparison.train import TIMES
-from fashion_mnist.reporting import figures, markdown
-from fashion_mnist.running import console
-from fashion_mnist.storage import files, records
+from comparison.talk import card
+from fashion_mnist.reporting import markdown
+from fashion_mnist.scoring import figures
+from fashion_mnist.storage import files, parameters, records
+from fashion_mnist.talk import console
 
 HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
@@ -33,14 +32,13 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__.splitlines()[0], epilog="example: python -m comparison.page"
     ).parse_args()
-    config = params.load()
     compared = records.read_json(RESULTS)
     figures.save(picture(compared["rows"]), HERE / "accuracy.png")
-    files.write(HERE / "README.md", page(compared, config).encode())
+    files.write(HERE / "README.md", page(compared).encode())
     text = README.read_text("utf-8")
     short = table(in_short(compared["rows"]))
     files.write(README, markdown.with_section(text, "comparison", short).encode())
-    text = card.text(CARD.read_text("utf-8"), config.best)
+    text = card.text(CARD.read_text("utf-8"), parameters.read()["best"])
     files.write(CARD, text.encode())
     console.say(
         "wrote comparison/README.md, comparison/accuracy.png, the table in README.md and the "
@@ -48,11 +46,11 @@ def main() -> None:
     )
 
 
-def page(compared: Mapping[str, Any], config: params.Comparison) -> str:
+def page(compared: Mapping[str, Any]) -> str:
     """comparison/README.md."""
     parts = [
         "# The comparison",
-        table(compared["rows"], config),
+        table(compared["rows"], in_full=True),
         "![Test accuracy of each network, cheapest at the top](accuracy.png)",
         differences(compared),
         (HERE / "notes.md").read_text("utf-8").strip(),
@@ -61,15 +59,15 @@ def page(compared: Mapping[str, Any], config: params.Comparison) -> str:
 
 
 def in_short(rows: Sequence[Row]) -> list[Row]:
-    """The trained rows, spread evenly from the least accurate to the most accurate."""
-    trained = sorted((row for row in rows if row["by_seed"]), key=lambda row: row["accuracy"])
+    """Some rows, spread evenly from the least accurate to the most accurate."""
+    trained = sorted(rows, key=lambda row: row["accuracy"])
     count = min(MOST_IN_README, len(trained))
     places = [round(i * (len(trained) - 1) / max(count - 1, 1)) for i in range(count)]
     return [trained[place] for place in places]
 
 
-def table(rows: Sequence[Row], config: params.Comparison | None = None) -> str:
-    """A Markdown table with one line per row; with `config`, in full: six views and times too."""
+def table(rows: Sequence[Row], in_full: bool = False) -> str:
+    """A Markdown table with one line per row; in full, with six views and times too."""
     header = ["network", "test accuracy", "seeds", "parameters", "multiply-adds", "published"]
     lines = [
         [
@@ -82,19 +80,17 @@ def table(rows: Sequence[Row], config: params.Comparison | None = None) -> str:
         ]
         for row in rows
     ]
-    if config:
+    if in_full:
         header += ["six views", "training"]
         for line, row in zip(lines, rows, strict=True):
             line += [
-                f"{row['six_views']['accuracy']:.2%}" if "six_views" in row else "",
-                _training(config, row["name"]),
+                f"{row['six_views']['accuracy']:.2%}",
+                _training(row),
             ]
     return markdown.table(header, lines)
 
 
 def _measured(row: Row) -> str:
-    if not row["by_seed"]:
-        return "not trained yet"
     return f"{row['accuracy']:.2%} ({row['accuracy_low']:.2%} to {row['accuracy_high']:.2%})"
 
 
@@ -106,23 +102,17 @@ def _seeds(row: Row) -> str:
     return f"{len(row['seeds'])}{spread}"
 
 
-def _training(config: params.Comparison, row: str) -> str:
+def _training(row: Row) -> str:
     """Mean training time of the row's models, where measured."""
-    names = config.models_of(row)
-    paths = [TIMES / f"{name}.json" for name in names]
-    seconds = [records.read_json(path)["seconds"] for path in paths if path.exists()]
-    known = [each for each in seconds if each is not None]
-    if not known:
+    if row["seconds"] is None:
         return ""
-    threads = sorted({config.models[name].threads for name in names})
-    each = " or ".join(map(str, threads))
-    return f"{mean(known):,.0f} s, {each} thread{'s' * (each != '1')}"
+    return f"{row['seconds']:,.0f} s, {row['threads']} thread{'s' * (row['threads'] > 1)}"
 
 
 def differences(compared: Mapping[str, Any]) -> str:
     """Which of two networks is better, and which differences may be chance."""
     pairs = {(pair["a"], pair["b"]): pair for pair in compared["pairs"]}
-    names = [row["name"] for row in compared["rows"] if row["by_seed"]]
+    names = [row["name"] for row in compared["rows"]]
     grid = markdown.table(
         ["", *(f"`{name}`" for name in names[1:])],
         [
@@ -150,7 +140,7 @@ def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
 
 def picture(rows: Sequence[Row]) -> Figure:
     """Test accuracy of each network, cheapest at the top, beside what others publish."""
-    trained = [row for row in rows if row["by_seed"] and row["seeds"]]
+    trained = [row for row in rows if row["seeds"]]
     trained.sort(key=lambda row: row["multiply_adds"])
     figure = Figure(figsize=(9, 0.5 * len(trained) + 1.4), layout="constrained")
     axes = figure.subplots()

@@ -3,11 +3,17 @@
 import argparse
 from pathlib import Path
 
-from comparison import params
-from fashion_mnist.running import console, provenance
-from fashion_mnist.storage import files
+from comparison.talk import params
+from fashion_mnist.checking import guard
+from fashion_mnist.storage import files, parameters
+from fashion_mnist.talk import console
 
 BEST = Path("best_model.h5")
+
+
+def read() -> str:
+    """The model's name."""
+    return parameters.read()["best"]
 
 
 def main() -> None:
@@ -15,7 +21,9 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m comparison.publish"
     ).parse_args()
-    with provenance.unchanged(lambda: params.load().best) as best:
+    params.load()
+    with guard.unchanged(read):
+        best = read()
         files.write(BEST, Path("models", f"{best}.h5").read_bytes())
         console.say(f"wrote {BEST}, which is {best}")
 

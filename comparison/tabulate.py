@@ -1,16 +1,21 @@
 """Put the rows side by side: sizes, accuracies, and which differences are significant."""
 
 import argparse
+import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import numpy as np
 
-from comparison import params, predictions, six_views
-from fashion_mnist.running import console, provenance
-from fashion_mnist.storage import records
+from comparison.predicted import predictions, six_views
+from comparison.rows import jobs
+from comparison.talk import params
+from fashion_mnist.checking import guard
+from fashion_mnist.storage import parameters, records
+from fashion_mnist.talk import console
 
 RESULTS = Path("results.json")
 
@@ -20,28 +25,32 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m comparison.tabulate"
     ).parse_args()
-    with provenance.unchanged(params.load) as compared:
-        tabulate(compared)
+    params.load()
+    with guard.unchanged(parameters.read):
+        tabulate(parameters.read())
 
 
-def tabulate(compared: params.Comparison) -> None:
-    """Write a line for each row, one for the ensemble, and one for each pair of trained rows."""
-    names = {row: compared.models_of(row) for row in compared.rows}
+def tabulate(values: Mapping[str, Any]) -> None:
+    """Write a line for each row, one for the ensemble, and one for each pair of trained rows.
+
+    Args:
+        values: of params.yaml.
+    """
+    names = {row: list(jobs.models_of(values, row)) for row in values["rows"]}
     names = {row: of_row for row, of_row in names.items() if of_row}
     plain = {row: [predictions.read(name) for name in of_row] for row, of_row in names.items()}
     averaged = {
         row: [predictions.read(six_views.name_of_mean(name)) for name in of_row]
         for row, of_row in names.items()
     }
-    lines = [line(compared, row) for row in compared.rows]
-    members = [each["name"] for each in lines if each["name"] in compared.ensemble]
+    lines = [line(values, row) for row in names]
+    members = [each["name"] for each in lines if each["name"] in values["ensemble"]]
     if members:
         lines.append(ensemble([each for each in lines if each["name"] in members]))
     correct, correct_averaged = correctness(plain, members), correctness(averaged, members)
     for each in lines:
-        each |= accuracy(correct.get(each["name"]))
-        if each["name"] in correct_averaged:
-            each["six_views"] = accuracy(correct_averaged[each["name"]])
+        each |= accuracy(correct[each["name"]])
+        each["six_views"] = accuracy(correct_averaged[each["name"]])
     records.write_json(
         RESULTS,
         {
@@ -68,44 +77,49 @@ def correctness(
     }
     if members:
         every = np.concatenate([probabilities[row] for row in members])
-        probabilities[params.ENSEMBLE] = every.mean(axis=0, keepdims=True)
+        probabilities[predictions.ENSEMBLE] = every.mean(axis=0, keepdims=True)
     return {row: each.argmax(axis=2) == labels for row, each in probabilities.items()}
 
 
-def line(compared: params.Comparison, row: str) -> dict[str, Any]:
-    """A row's name, size and seeds."""
+def line(values: Mapping[str, Any], row: str) -> dict[str, Any]:
+    """A row's name, size and seeds, and what its trainings took on average."""
     from fashion_mnist.learning import networks
     from fashion_mnist.scoring.size import multiply_adds
 
-    network = networks.build(compared.rows[row].layers)
+    network = networks.build(jobs.Row.model_validate(values["rows"][row]).layers)
+    models = jobs.models_of(values, row)
+    seconds = [records.read_json(jobs.TIMES / f"{name}.json")["seconds"] for name in models]
     return {
         "name": row,
         "parameters": network.count_params(),
         "multiply_adds": multiply_adds(network),
-        "seeds": [compared.models[name].seed for name in compared.models_of(row)],
-        "published": [each.model_dump() for each in compared.published.get(row, [])],
+        "seeds": [model.seed for model in models.values()],
+        "seconds": mean(seconds) if all(seconds) else None,
+        "threads": max(model.threads for model in models.values()),
+        "published": values["published"].get(row, []),
     }
 
 
 def ensemble(members: list[dict[str, Any]]) -> dict[str, Any]:
     """The line for the ensemble of all models in these rows."""
-    sizes = {
-        key: sum(member[key] * len(member["seeds"]) for member in members)
-        for key in ("parameters", "multiply_adds")
+    sums = {
+        key: sum((member[key] or math.nan) * len(member["seeds"]) for member in members)
+        for key in ("parameters", "multiply_adds", "seconds")
     }
-    return {"name": params.ENSEMBLE, **sizes, "seeds": [], "published": []}
+    if math.isnan(sums["seconds"]):
+        sums["seconds"] = None
+    threads = max(member["threads"] for member in members)
+    return {"name": predictions.ENSEMBLE, **sums, "threads": threads, "seeds": [], "published": []}
 
 
-def accuracy(correct: np.ndarray | None) -> dict[str, Any]:
-    """The mean over seeds and its interval; empty for a row without models.
+def accuracy(correct: np.ndarray) -> dict[str, Any]:
+    """The mean over seeds and its interval.
 
     Args:
         correct: bool (seeds, N).
     """
     from fashion_mnist.scoring import scores
 
-    if correct is None:
-        return {"by_seed": []}
     interval = scores.with_interval(float(correct.mean()), correct.shape[1])
     return {**interval, "by_seed": correct.mean(axis=1).tolist()}
 

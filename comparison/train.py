@@ -1,20 +1,20 @@
-"""Train one model of the comparison on all training images; keep its test predictions."""
+"""Train one model of the comparison on all training images, and measure the time."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comparison import params, predictions
-from fashion_mnist.learning.schema import Job
-from fashion_mnist.running import console, provenance
-from fashion_mnist.storage import records
+from comparison.rows import jobs
+from comparison.talk import params
+from fashion_mnist.checking import guard
+from fashion_mnist.storage import outs, records
+from fashion_mnist.talk import console
 
 if TYPE_CHECKING:
-    from fashion_mnist.jobs import Trained
+    from fashion_mnist.learning.training import Trained
 
-DATA = Path("../data/processed")
+ROOT = Path("..")
 MODELS = Path("models")
-TIMES = Path("times")
 
 
 def main() -> None:
@@ -24,27 +24,30 @@ def main() -> None:
     )
     parser.add_argument("name", help="one of the models in params.yaml")
     name = parser.parse_args().name
-    with provenance.unchanged(lambda: params.load().job(name)) as job:
-        trained = train(name, job)
+    params.check(name)
+    with guard.unchanged(lambda: jobs.read(name)):
+        trained = train(name, jobs.read(name))
     trained.checkpoint.remove()  # only now: after an edit, the next run continues from it
 
 
-def train(name: str, job: Job) -> "Trained":
+def train(name: str, job: jobs.Job) -> "Trained":
     """Train the model and write the stage's outs."""
     # Only now, because Keras takes seconds to load and params.yaml is known to be good.
-    from fashion_mnist import jobs
-    from fashion_mnist.learning import dataset, prediction, saving
+    from fashion_mnist.checking import trial
+    from fashion_mnist.learning import backend, saving, training
     from fashion_mnist.learning.batches import Examples
+    from fashion_mnist.storage import dataset
+    from fashion_mnist.talk.training_log import TrainingLog
 
-    jobs.prepare(job)
-    training = Examples(*dataset.read(DATA / "train.npz"))
-    trained = jobs.run(name, job, DATA / "train.npz", training)
-    images, labels = dataset.read(DATA / "test.npz")
+    backend.make_reproducible(job.threads)
+    trial.check(job)
+    images = Examples(*dataset.read(ROOT / outs.TRAIN))
+    with trial.in_words(job), TrainingLog(name, job) as log:
+        trained = training.train(name, job, images, None, log)
     saving.save(trained.network, MODELS / f"{name}.h5")
-    predictions.write(name, prediction.predict(trained.network, images), labels)
     seconds = None if trained.seconds is None else round(trained.seconds, 1)
-    records.write_json(TIMES / f"{name}.json", {"seconds": seconds})
-    console.say(f"wrote {MODELS}/{name}.h5, {predictions.FOLDER}/{name}.npz, {TIMES}/{name}.json")
+    records.write_json(jobs.TIMES / f"{name}.json", {"seconds": seconds})
+    console.say(f"wrote {MODELS}/{name}.h5 and {jobs.TIMES}/{name}.json")
     return trained
 
 

@@ -4,7 +4,7 @@ import argparse
 import importlib
 import sys
 
-from fashion_mnist.running import console
+from fashion_mnist.talk import console
 
 COMMANDS = {
     "check": "find mistakes in params.yaml before anything runs",

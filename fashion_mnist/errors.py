@@ -28,7 +28,11 @@ def why(error: OSError) -> str:
 
 def first_sentence(error: BaseException) -> str:
     """The first sentence of a library's multi-line error, and what it expects instead."""
-    text = " ".join(str(error).split())
-    first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", text)
+    first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", one_line(error))
     expected = [f", {other[0].lower()}{other[1:]}" for other in others if "xpected" in other][:1]
     return "".join([first.rstrip("."), *expected]).rstrip(".")
+
+
+def one_line(text: object) -> str:
+    """The text without line breaks and runs of spaces."""
+    return " ".join(str(text).split())

@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from fashion_mnist.running import console
+from fashion_mnist.talk import console
 
 # No input may take a reader longer, or more memory.
 MOST_SECONDS = 20

@@ -14,12 +14,11 @@ from typing import NamedTuple
 
 import h5py
 
-from fashion_mnist.commands import pictures
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
-from fashion_mnist.learning import dataset
 from fashion_mnist.model_files import hdf5
-from fashion_mnist.storage import records
+from fashion_mnist.pictures import garments
+from fashion_mnist.storage import dataset, records
 
 CORPUS = Path(__file__).parent / "corpus"
 HDF5_SECONDS = 2
@@ -36,7 +35,7 @@ class Target(NamedTuple):
 def picture(path: Path) -> object:
     """A picture to classify."""
     with path.open("rb") as file:
-        return pictures.read(file)
+        return garments.read(file)
 
 
 def model(path: Path) -> object:

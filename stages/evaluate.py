@@ -7,20 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fashion_mnist.learning import dataset
-from fashion_mnist.reporting import results
-from fashion_mnist.running import console, params, provenance
-from fashion_mnist.storage import candidates, files, records
+from fashion_mnist.checking import guard, params
+from fashion_mnist.learning.schema import Recipe
+from fashion_mnist.storage import dataset, outs, parameters, records
+from fashion_mnist.talk import console, results
 
 if TYPE_CHECKING:
     import keras
 
-TEST = Path("data/processed/test.npz")
-BEST = Path("models/best_model.h5")
-METRICS = Path("metrics/test.json")
-SELECTION = Path("metrics/selection.json")
 PLOTS = Path("plots")
-TRAINING = PLOTS / "training.csv"
 MISTAKES = 24
 
 
@@ -29,16 +24,19 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.evaluate"
     ).parse_args()
-    with provenance.unchanged(read) as (splits, has_flips):
-        evaluate([candidates.files(name).model for name in candidates.names(splits)], has_flips)
+    params.load()
+    with guard.unchanged(read):
+        splits, has_flips = read()
+        evaluate([outs.files(name).model for name in outs.candidates(splits)], has_flips)
 
 
 def read() -> tuple[list[int], bool]:
     """The candidates' splits, and whether they were trained on mirrored images."""
-    config = params.load()
-    augmentation = config.recipes[config.train.recipe].augmentation
-    flips = [given.get("mode") for kind, given in augmentation if kind == "RandomFlip"]
-    return config.train.splits, any(mode != "vertical" for mode in flips)
+    values = parameters.read()
+    train = values["train"]
+    recipe = Recipe.model_validate(values["recipes"][train["recipe"]])
+    flips = [given.get("mode") for kind, given in recipe.augmentation if kind == "RandomFlip"]
+    return train["splits"], any(mode != "vertical" for mode in flips)
 
 
 def evaluate(models: Sequence[Path], has_flips: bool) -> None:
@@ -53,8 +51,8 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
     from fashion_mnist.model_files import loading
     from fashion_mnist.scoring import scores
 
-    images, labels = dataset.read(TEST)
-    best = loading.load_model(BEST)
+    images, labels = dataset.read(outs.TEST)
+    best = loading.load_model(outs.BEST_MODEL)
     probabilities = predict(best, images)
     found: dict[str, Any] = scores.scores(probabilities, labels)
     if has_flips:
@@ -64,10 +62,10 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
         averaged = np.mean([predict(loading.load_model(path), images) for path in models], axis=0)
         found["ensemble"] = {"models": len(models), **scores.in_short(averaged, labels)}
     predicted = probabilities.argmax(axis=1)
-    records.write_json(METRICS, found)
-    records.write_csv(PLOTS / "per_class.csv", scores.by_class(predicted, labels))
+    records.write_json(outs.TEST_SCORES, found)
+    records.write_csv(outs.PER_CLASS, scores.by_class(predicted, labels))
     records.write_csv(
-        PLOTS / "confusion.csv",
+        outs.CONFUSION,
         (
             {"actual": dataset.CLASS_NAMES[a], "predicted": dataset.CLASS_NAMES[p]}
             for a, p in zip(labels, predicted, strict=True)
@@ -75,7 +73,7 @@ def evaluate(models: Sequence[Path], has_flips: bool) -> None:
     )
     write_pictures(best, images, labels, probabilities)
     console.say(results.final_scores(found))
-    console.say(f"wrote {METRICS} and {PLOTS}/*.csv, *.png")
+    console.say(f"wrote {outs.TEST_SCORES} and {PLOTS}/*.csv, *.png")
 
 
 def write_pictures(
@@ -83,13 +81,12 @@ def write_pictures(
 ) -> None:
     """The original's figure for the baseline and the best model, and what goes wrong and why."""
     from fashion_mnist.learning.prediction import predict
-    from fashion_mnist.reporting import figures
-    from fashion_mnist.scoring import occlusion
+    from fashion_mnist.scoring import figures, occlusion
     from fashion_mnist.scoring.scores import most_confident_mistakes
 
     predicted = probabilities.argmax(axis=1)
-    best = records.read_json(SELECTION)["best"]
-    history = records.read_csv(TRAINING, texts=("model", "images"))
+    best = records.read_json(outs.SELECTION)["best"]
+    history = records.read_csv(outs.TRAINING, texts=("model", "images"))
     for name, title, picture in (
         ("baseline", "Baseline", "training_baseline.png"),
         (best, f"Best model ({best})", "training_best_model.png"),
@@ -107,14 +104,11 @@ def write_pictures(
         }
         for index in worst
     ]
-    if rows:
-        records.write_csv(PLOTS / "mistakes.csv", rows)
-    else:
-        files.write(PLOTS / "mistakes.csv", b"image,actual,predicted,confidence\n")
+    records.write_csv(outs.MISTAKES, rows, ("image", "actual", "predicted", "confidence"))
     evidence = occlusion.evidence(lambda covered: predict(model, covered), images[worst])
     figures.save(
         figures.explanations(images[worst], labels[worst], probabilities[worst], evidence),
-        PLOTS / "explanations.png",
+        outs.EXPLANATIONS,
     )
 
 

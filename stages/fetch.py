@@ -4,10 +4,18 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from fashion_mnist.checking import guard, params
 from fashion_mnist.ingest import sources
-from fashion_mnist.running import console, params, provenance
+from fashion_mnist.ingest.schema import Fetch
+from fashion_mnist.storage import parameters
+from fashion_mnist.talk import console
 
 RAW = Path("data/raw")
+
+
+def read() -> Fetch:
+    """Where the files are, and what they must be."""
+    return Fetch.model_validate(parameters.read()["fetch"])
 
 
 def main() -> None:
@@ -15,7 +23,9 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.fetch"
     ).parse_args()
-    with provenance.unchanged(lambda: params.load().fetch) as wanted:
+    params.load()
+    with guard.unchanged(read):
+        wanted = read()
         bar = partial(console.progress, unit="B", unit_scale=True)
         sources.fetch(wanted, RAW, console.say, progress=bar)
     console.say(f"wrote {', '.join(wanted.files)} to {RAW}")

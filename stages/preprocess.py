@@ -5,14 +5,19 @@ from pathlib import Path
 
 import numpy as np
 
+from fashion_mnist.checking import guard, params
 from fashion_mnist.ingest import duplicates, idx
-from fashion_mnist.learning import dataset
-from fashion_mnist.running import console, params, provenance
-from fashion_mnist.storage import records
+from fashion_mnist.ingest.schema import Preprocess
+from fashion_mnist.storage import dataset, outs, parameters, records
+from fashion_mnist.talk import console
 
 RAW = Path("data/raw")
-PROCESSED = Path("data/processed")
 METRICS = Path("metrics/data.json")
+
+
+def wanted() -> Preprocess:
+    """What is done to the images."""
+    return Preprocess.model_validate(parameters.read()["preprocess"])
 
 
 def read(prefix: str) -> tuple[np.ndarray, np.ndarray]:
@@ -38,7 +43,8 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.preprocess"
     ).parse_args()
-    with provenance.unchanged(lambda: params.load().preprocess) as wanted:
+    params.load()
+    with guard.unchanged(wanted):
         train_images, train_labels = read("train")
         test_images, test_labels = read("t10k")
         shared = duplicates.also_in(train_images, test_images)
@@ -47,14 +53,14 @@ def main() -> None:
             "test": summary(test_images, test_labels),
             "train_images_in_test": int(shared.sum()),
         }
-        if wanted.drop_test_duplicates:
+        if wanted().drop_test_duplicates:
             train_images, train_labels = train_images[~shared], train_labels[~shared]
-        dataset.write(PROCESSED / "train.npz", train_images, train_labels)
-        dataset.write(PROCESSED / "test.npz", test_images, test_labels)
+        dataset.write(outs.TRAIN, train_images, train_labels)
+        dataset.write(outs.TEST, test_images, test_labels)
         records.write_json(METRICS, counts)
     console.say(
-        f"wrote {PROCESSED}/train.npz ({len(train_images):,} images), "
-        f"{PROCESSED}/test.npz ({len(test_images):,} images) and {METRICS}"
+        f"wrote {outs.TRAIN} ({len(train_images):,} images), "
+        f"{outs.TEST} ({len(test_images):,} images) and {METRICS}"
     )
 
 

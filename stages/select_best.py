@@ -2,15 +2,10 @@
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
-from fashion_mnist.reporting import results
-from fashion_mnist.running import console, params, provenance
-from fashion_mnist.storage import candidates, files, records
-
-TRAINING = Path("plots/training.csv")
-BEST = Path("models/best_model.h5")
-SELECTION = Path("metrics/selection.json")
+from fashion_mnist.checking import guard, params
+from fashion_mnist.storage import files, outs, parameters, records
+from fashion_mnist.talk import console, results
 
 
 def main() -> None:
@@ -18,36 +13,42 @@ def main() -> None:
     argparse.ArgumentParser(
         description=__doc__, epilog="example: python -m stages.select_best"
     ).parse_args()
-    with provenance.unchanged(lambda: params.load().train.splits) as splits:
-        select(candidates.names(splits))
+    params.load()
+    with guard.unchanged(read):
+        select(outs.candidates(read()))
+
+
+def read() -> list[int]:
+    """The candidates' splits."""
+    return parameters.read()["train"]["splits"]
 
 
 def select(names: Sequence[str]) -> None:
     """Choose among the candidates of these names."""
-    candidates.remove_all_except(names)
-    scores = {name: validation(name) for name in (candidates.BASELINE, *names)}
+    outs.remove_all_except(names)
+    scores = {name: validation(name) for name in (outs.BASELINE, *names)}
     best = min(names, key=lambda name: rank(name, scores[name]))
-    files.write(BEST, candidates.files(best).model.read_bytes())
-    records.write_json(SELECTION, {"best": best, **scores[best]})
-    records.write_csv(TRAINING, training_rows(list(scores)))
+    files.write(outs.BEST_MODEL, outs.files(best).model.read_bytes())
+    records.write_json(outs.SELECTION, {"best": best, **scores[best]})
+    records.write_csv(outs.TRAINING, training_rows(list(scores)))
     console.say(results.table(scores, best))
-    console.say(f"wrote {BEST} ({best}), {SELECTION} and {TRAINING}")
+    console.say(f"wrote {outs.BEST_MODEL} ({best}), {outs.SELECTION} and {outs.TRAINING}")
 
 
 def validation(name: str) -> dict[str, float]:
     """A model's validation {"loss", "accuracy"}."""
-    return records.read_json(candidates.files(name).metrics)["validation"]
+    return records.read_json(outs.files(name).metrics)["validation"]
 
 
 def rank(name: str, scores: Mapping[str, float]) -> tuple[float, float, int]:
     """Sorts the lowest loss first; then the higher accuracy, then the lower split."""
-    return scores["loss"], -scores["accuracy"], int(name.removeprefix("model-"))
+    return scores["loss"], -scores["accuracy"], outs.split_of(name) or 0
 
 
 def training_rows(names: Sequence[str]) -> Iterator[dict]:
     """All histories as one table: a row for each epoch and for training and validation."""
     for name in names:
-        for row in records.read_csv(candidates.files(name).history):
+        for row in records.read_csv(outs.files(name).history):
             for images, prefix in (("training", ""), ("validation", "val_")):
                 yield {
                     "model": name,

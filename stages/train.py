@@ -1,24 +1,21 @@
 """Train one model: candidate model-K on split K, or the baseline on split 1."""
 
 import argparse
-import re
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fashion_mnist.learning.schema import Job, Split
-from fashion_mnist.running import console, params, provenance
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.candidates import jobs
+from fashion_mnist.checking import guard, params
+from fashion_mnist.storage import outs, records
+from fashion_mnist.talk import console
 
 if TYPE_CHECKING:
-    from fashion_mnist.jobs import Trained
-
-TRAIN = Path("data/processed/train.npz")
+    from fashion_mnist.learning.training import Trained
 
 
 def model_name(text: str) -> str:
     """`baseline`, or `model-` and the number of a split."""
-    if not re.fullmatch(r"baseline|model-[1-9]\d*", text):
+    if text != outs.BASELINE and not outs.split_of(text):
         raise argparse.ArgumentTypeError("must be baseline, model-1, model-2, ...")
     return text
 
@@ -30,45 +27,45 @@ def main() -> None:
     )
     parser.add_argument("name", type=model_name, help="baseline, model-1, model-2, ...")
     name = parser.parse_args().name
-
-    def read() -> tuple[Job, Split]:
-        config = params.load()
-        chosen = config.baseline if name == "baseline" else config.train
-        return config.job(chosen), config.split
-
-    with provenance.unchanged(read) as (job, split):
-        trained = train(name, job, split)
+    params.load()
+    with guard.unchanged(lambda: jobs.read(name)):
+        trained = train(name, *jobs.read(name))
     trained.checkpoint.remove()  # only now: after an edit, the next run continues from it
 
 
-def train(name: str, job: Job, split: Split) -> "Trained":
+def train(name: str, job: jobs.Job, split: jobs.Split) -> "Trained":
     """Train the model and write the stage's outs."""
     # Only now, because Keras takes seconds to load and params.yaml is known to be good.
-    from fashion_mnist import jobs
-    from fashion_mnist.learning import dataset, saving, splits, state
+    from fashion_mnist.candidates import splits
+    from fashion_mnist.checking import trial
+    from fashion_mnist.learning import backend, saving, state, training
     from fashion_mnist.learning.batches import Examples
+    from fashion_mnist.storage import dataset
+    from fashion_mnist.talk.training_log import TrainingLog
 
-    jobs.prepare(job)
-    images, labels = dataset.read(TRAIN)
-    number = 1 if name == "baseline" else int(name.removeprefix("model-"))
-    training, validation = (
+    backend.make_reproducible(job.threads)
+    trial.check(job)
+    images, labels = dataset.read(outs.TRAIN)
+    taught, validation = (
         Examples(images[indices], labels[indices])
-        for indices in splits.split(labels, number, **split.model_dump())
+        for indices in splits.split(labels, outs.split_of(name) or 1, **split.model_dump())
     )
     del images
-    trained = jobs.run(name, job, TRAIN, training, validation, split)
-    network, history = trained.network, trained.history
-    kept = state.kept(history, job.recipe)
-    scores = {
-        "train": {"loss": kept.loss, "accuracy": kept.accuracy},
-        "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy},
-        "epochs": kept.epoch,
-        "parameters": network.count_params(),
-    }
-    files = candidates.files(name)
-    saving.save(network, files.model)
-    records.write_json(files.metrics, scores)
-    records.write_csv(files.history, map(asdict, history))
+    with trial.in_words(job), TrainingLog(name, job) as log:
+        trained = training.train(name, job, taught, validation, log)
+    kept = state.kept(trained.history, job.recipe)
+    files = outs.files(name)
+    saving.save(trained.network, files.model)
+    records.write_json(
+        files.metrics,
+        {
+            "train": {"loss": kept.loss, "accuracy": kept.accuracy},
+            "validation": {"loss": kept.val_loss, "accuracy": kept.val_accuracy},
+            "epochs": kept.epoch,
+            "parameters": trained.network.count_params(),
+        },
+    )
+    records.write_csv(files.history, map(asdict, trained.history))
     console.say(f"wrote {files.model}, {files.metrics} and {files.history}")
     return trained
 

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from fashion_mnist.ingest import idx
-from fashion_mnist.running import console
+from fashion_mnist.talk import console
 from tests import browser
 from tests.processes import only_once
 

@@ -2,8 +2,8 @@
 
 from ruamel.yaml import YAML
 
+from fashion_mnist.checking import params
 from fashion_mnist.learning.schema import Job, Layer, Recipe
-from fashion_mnist.running import params
 
 CLASSIFIER = "- Flatten\n- Dense: {units: 10, activation: softmax}"
 ADAM = "optimizer: {Adam: {learning_rate: 0.01}}"

@@ -47,7 +47,7 @@ def python(code: str, home: Path | None = None, **environment: str) -> subproces
     ],
 )
 def test_a_backend_that_cannot_be_used_is_told_in_a_sentence(name: str, message: str):
-    code = f"""from fashion_mnist.running import console
+    code = f"""from fashion_mnist.talk import console
 def main():
     {IMPORT}
 console.run(main)"""

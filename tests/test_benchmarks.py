@@ -6,8 +6,8 @@ import pytest
 
 from benchmarks import page, run
 from fashion_mnist.learning.state import Epoch
-from fashion_mnist.reporting import results
-from fashion_mnist.reporting.training_log import epoch_line
+from fashion_mnist.talk import results
+from fashion_mnist.talk.training_log import epoch_line
 from tests.conftest import ROOT
 
 RESULTS = ROOT / "benchmarks/results.json"

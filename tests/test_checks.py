@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from fashion_mnist import checks, jobs
+from fashion_mnist.checking import trial
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import dataset
+from fashion_mnist.learning import training
 from fashion_mnist.learning.batches import Examples
+from fashion_mnist.storage import dataset
 from tests.conftest import tiny_set
 from tests.jobs import ADAM, CLASSIFIER, SMALL, job
 
@@ -15,7 +16,7 @@ from tests.jobs import ADAM, CLASSIFIER, SMALL, job
 def sentence(text: str, how: str = ADAM, **changes: object) -> str:
     """The message about a job with these layers and this recipe."""
     with pytest.raises(InputError) as error:
-        checks.check(job(text, how, **changes))
+        trial.check(job(text, how, **changes))
     message = str(error.value)
     assert message.isprintable()
     return message.removeprefix("params.yaml: ")
@@ -172,7 +173,7 @@ def test_a_recipe_may_not_drop_out_everything():
     ],
 )
 def test_a_good_job_is_left_alone(text: str, how: str):
-    checks.check(job(text, how))
+    trial.check(job(text, how))
 
 
 @pytest.mark.parametrize(
@@ -190,9 +191,9 @@ def test_a_training_that_diverges_ends_at_that_epoch_and_writes_no_model(
     images[:, :14] = 0  # some weights have no gradient
     dataset.write("train.npz", images, labels)
     diverging = job(SMALL, f"optimizer: {{{optimizer}}}", epochs=4)
-    checks.check(diverging)
+    trial.check(diverging)
     with pytest.raises(InputError) as error:
-        jobs.run("model-1", diverging, Path("train.npz"), Examples(images, labels))
+        training.run("model-1", diverging, Path("train.npz"), Examples(images, labels))
     name = optimizer.partition(":")[0]
     assert str(error.value) == (
         f"the loss is not a finite number after epoch {epoch}: lower recipes.r.optimizer."

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from fashion_mnist import __main__ as program
-from fashion_mnist.running import console, params
+from fashion_mnist.checking import params
+from fashion_mnist.talk import console
 from tests.conftest import ROOT, Workspace
 
 
@@ -119,7 +120,9 @@ def test_check_leaves_what_was_trained_before_alone(
     typed, finished_workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(finished_workspace.path)
-    monkeypatch.setattr("fashion_mnist.checks.check", lambda _: pytest.fail("Keras was needed"))
+    monkeypatch.setattr(
+        "fashion_mnist.checking.trial.check", lambda _: pytest.fail("Keras was needed")
+    )
     assert typed("check", "--used") == (0, "", "")
 
 
@@ -142,7 +145,9 @@ def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     }
     checked: list[str] = []
     monkeypatch.setattr(params, "recorded", lambda: recorded)
-    monkeypatch.setattr("fashion_mnist.checks.check", lambda job: checked.append(job.layers_key))
+    monkeypatch.setattr(
+        "fashion_mnist.checking.trial.check", lambda job: checked.append(job.layers_key)
+    )
     assert typed("check", "--used") == (0, "", "")
     assert len(checked) == 2
 

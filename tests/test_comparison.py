@@ -13,9 +13,10 @@ from dvc.repo import Repo
 from comparison import card, page, params, predictions, six_views
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import dataset, prediction
+from fashion_mnist.learning import prediction
 from fashion_mnist.model_files import loading
 from fashion_mnist.reporting import markdown
+from fashion_mnist.storage import dataset
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
 from tests.processes import only_once
 from tests.test_pipeline import stale

@@ -10,7 +10,7 @@ import pytest
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import duplicates
-from fashion_mnist.learning import dataset
+from fashion_mnist.storage import dataset
 from tests.conftest import tiny_set
 
 IMAGES, LABELS = tiny_set(20, seed=0)

@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fashion_mnist import exporting
-from fashion_mnist.commands import demo, models, pictures
+from fashion_mnist.commands import demo
 from fashion_mnist.demo import page, runtime
 from fashion_mnist.errors import InputError
+from fashion_mnist.exporting import onnx
 from fashion_mnist.learning import prediction
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.model_files import loading
+from fashion_mnist.pictures import garments
+from fashion_mnist.storage import outs
+from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.browser import Chromium, Page
 from tests.conftest import ROOT, Call
 from tests.processes import only_once
@@ -56,9 +58,9 @@ def written(shared: Path) -> Path:
 
     def write() -> None:
         web = runtime.get(ROOT / runtime.CACHE)
-        model, _ = exporting.to_onnx(loading.load_model(ROOT / models.BEST))
+        model, _ = onnx.to_onnx(loading.load_model(ROOT / outs.BEST_MODEL))
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
-        path.write_text(page.render(model, web, pictures, examples), encoding="utf-8")
+        path.write_text(page.render(model, web, garments, examples), encoding="utf-8")
 
     try:
         only_once(path, write)
@@ -114,8 +116,8 @@ LOSSY = {
 def expected() -> dict[str, np.ndarray]:
     """The probabilities that `predict` gives, by picture."""
     given = LOSSLESS | LOSSY
-    images = np.stack([pictures.read(io.BytesIO(data)).pixels for data in given.values()])
-    model = loading.load_model(ROOT / models.BEST)
+    images = np.stack([garments.read(io.BytesIO(data)).pixels for data in given.values()])
+    model = loading.load_model(ROOT / outs.BEST_MODEL)
     return dict(zip(given, prediction.predict(model, images), strict=True))
 
 
@@ -125,7 +127,7 @@ def test_the_page_answers_as_predict_does(
 ):
     """Both see the same pixels, except of a JPEG or WebP, which each decodes in its own way."""
     data = (LOSSLESS | LOSSY)[name]
-    seen = pictures.read(io.BytesIO(data))
+    seen = garments.read(io.BytesIO(data))
     file = tmp_path / name
     file.write_bytes(data)
     found = choose(tab, file)
@@ -282,7 +284,7 @@ def test_the_command_writes_nothing_without_a_runtime(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    for path in (models.BEST, *demo.EXAMPLES):
+    for path in (outs.BEST_MODEL, *demo.EXAMPLES):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())
     before = sorted(tmp_path.rglob("*"))

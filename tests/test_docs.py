@@ -80,8 +80,7 @@ def test_every_command_of_a_page_works(real_project: Workspace, tmp_path: Path, 
 def test_keras_takes_every_network_and_recipe_of_a_page(
     real_project: Workspace, tmp_path: Path, page: str
 ):
-    from fashion_mnist import checks
-    from fashion_mnist.running import params
+    from fashion_mnist.checking import params, trial
 
     workspace = real_project.copy(tmp_path / "project")
     added = add_examples(page, workspace)
@@ -90,7 +89,7 @@ def test_keras_takes_every_network_and_recipe_of_a_page(
         loaded = params.load()
     for section, name in added:
         chosen = loaded.train.model_copy(update={section.removesuffix("s"): name})
-        checks.check(loaded.job(chosen))
+        trial.check(loaded.job(chosen))
 
 
 @pytest.mark.parametrize("page", PAGES)

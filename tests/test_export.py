@@ -6,11 +6,11 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from fashion_mnist import exporting
-from fashion_mnist.commands import models
+from fashion_mnist.exporting import onnx
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.model_files import loading
+from fashion_mnist.storage import outs
+from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT, Call
 
 MODELS = ROOT / "tests/models"
@@ -31,7 +31,7 @@ def images() -> np.ndarray:
 @pytest.mark.parametrize(
     "model",
     [
-        ROOT / models.BEST,
+        ROOT / outs.BEST_MODEL,
         MODELS / "augmented.keras",
         MODELS / "keras2-layers.keras",
         MODELS / "keras2-normalized.h5",
@@ -109,7 +109,7 @@ def test_what_cannot_be_exported_is_one_sentence(
 
 def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    done = call(tmp_path, *COMMAND, "--model", str(ROOT / models.BEST), "--out", "model.onnx")
+    done = call(tmp_path, *COMMAND, "--model", str(ROOT / outs.BEST_MODEL), "--out", "model.onnx")
     assert (done.code, done.out) == (1, "")
     assert done.err == "error: ONNX is written from TensorFlow: unset KERAS_BACKEND\n"
 
@@ -117,8 +117,8 @@ def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest
 def test_a_file_that_disagrees_with_keras_is_not_written(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(exporting, "TOLERANCE", 0)  # no two runtimes round alike
-    done = call(tmp_path, *COMMAND, "--model", str(ROOT / models.BEST), "--out", "model.onnx")
+    monkeypatch.setattr(onnx, "TOLERANCE", 0)  # no two runtimes round alike
+    done = call(tmp_path, *COMMAND, "--model", str(ROOT / outs.BEST_MODEL), "--out", "model.onnx")
     assert (done.code, done.out) == (1, "")
     assert "gives other probabilities as ONNX, by up to" in done.err
     assert list(tmp_path.iterdir()) == []

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from fashion_mnist.learning.dataset import CLASS_NAMES
-from fashion_mnist.reporting import figures, report
+from fashion_mnist.reporting import report
+from fashion_mnist.scoring import figures
+from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT, tiny_set
 
 

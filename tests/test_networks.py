@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from fashion_mnist.layers import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
+from fashion_mnist.checking import params
 from fashion_mnist.learning import networks
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.running import params
+from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
 from tests.conftest import ROOT
 from tests.jobs import CLASSIFIER, layers
 

@@ -44,7 +44,7 @@ from pathlib import Path
 sys.path.insert(0, "")
 spare, *sys.argv = sys.argv[1:]
 main = importlib.import_module(sys.argv[0]).main
-from fashion_mnist.running import console
+from fashion_mnist.talk import console
 
 used = int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) * 1024
 resource.setrlimit(resource.RLIMIT_DATA, (used + int(spare), used + int(spare)))
@@ -121,7 +121,7 @@ def test_no_stage_short_of_memory_loses_anything(
 
 def test_what_tensorflow_says_of_memory_is_understood(workspace: Workspace):
     program = """
-from fashion_mnist.running import console
+from fashion_mnist.talk import console
 from fashion_mnist.learning.backend import keras
 
 console.run(lambda: keras.ops.zeros((2**20, 2**20, 2**4)))

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from pydantic import BaseModel
 
-from fashion_mnist.running import params
+from fashion_mnist.checking import params
 from tests.conftest import Call, Workspace
 
 COMMANDS = {

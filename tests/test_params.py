@@ -11,8 +11,8 @@ from dvc.utils.serialize import dump_yaml, load_yaml
 from ruamel.yaml import YAML
 
 from comparison import params as comparison
+from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
-from fashion_mnist.running import params
 from tests.conftest import ROOT
 
 PROJECT = ROOT / "params.yaml"

@@ -18,10 +18,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from fashion_mnist.commands import models, pictures, predict
+from fashion_mnist.commands import predict
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import dataset, networks, prediction, saving
+from fashion_mnist.learning import networks, prediction, saving
 from fashion_mnist.model_files import loading
+from fashion_mnist.pictures import garments
+from fashion_mnist.storage import dataset, outs
 from tests.conftest import ROOT, Call, Workspace, tiny_set
 
 PICTURES = ROOT / "tests/pictures"
@@ -33,8 +35,8 @@ def encoded(image: Image.Image, kind: str = "png", **options: object) -> bytes:
     return file.getvalue()
 
 
-def read(data: bytes) -> pictures.Picture:
-    return pictures.read(io.BytesIO(data))
+def read(data: bytes) -> garments.Picture:
+    return garments.read(io.BytesIO(data))
 
 
 def drawn(garment: object, background: object, mode: str = "L", size=(400, 400)) -> Image.Image:
@@ -265,19 +267,19 @@ TROUBLE = {
     "none, though it touches an edge": (LIGHT.crop((0, 0, 300, 400)), ()),
     "no margin": (
         LIGHT.crop(LIGHT.point(lambda level: 255 - level).getbbox()),
-        (pictures.FILLED, pictures.UNEVEN),
+        (garments.FILLED, garments.UNEVEN),
     ),
     "a vignette": (
         times(LIGHT, 1 - 0.6 * (np.hypot(ACROSS, DOWN) - 0.5).clip(0) ** 2),
-        (pictures.FILLED, pictures.UNEVEN),
+        (garments.FILLED, garments.UNEVEN),
     ),
-    "a floor": (times(LIGHT, np.where(DOWN > 0.4, 0.7, 1)), (pictures.UNEVEN,)),
-    "light from one side": (times(LIGHT, 0.8 + 0.2 * ACROSS), (pictures.UNEVEN,)),
+    "a floor": (times(LIGHT, np.where(DOWN > 0.4, 0.7, 1)), (garments.UNEVEN,)),
+    "light from one side": (times(LIGHT, 0.8 + 0.2 * ACROSS), (garments.UNEVEN,)),
     "stripes": (
         times(LIGHT, np.where(np.sin(40 * ACROSS + 25 * DOWN) > 0, 1, 0.7)),
-        (pictures.FILLED, pictures.UNEVEN),
+        (garments.FILLED, garments.UNEVEN),
     ),
-    "a pair": (framed(LIGHT, 255, right=400).copy(), (pictures.APART,)),
+    "a pair": (framed(LIGHT, 255, right=400).copy(), (garments.APART,)),
 }
 TROUBLE["a pair"][0].paste(LIGHT, (400, 0))
 
@@ -345,15 +347,15 @@ def test_what_is_no_picture_is_refused_in_a_sentence(bad: str, capfd: pytest.Cap
 
 
 def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(pictures, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(garments, "MOST_BYTES", 2**20)
     with (
         pytest.raises(InputError, match="is larger than 1 MiB"),
         Path("/dev/zero").open("rb") as it,
     ):
-        pictures.read(it)
+        garments.read(it)
 
 
-@pytest.mark.parametrize("kind", pictures.FORMATS)
+@pytest.mark.parametrize("kind", garments.FORMATS)
 def test_damaged_bytes_raise_nothing_else(kind: str, capfd: pytest.CaptureFixture[str]):
     whole = np.frombuffer(encoded(LIGHT.resize((40, 40)).convert("RGB"), kind), np.uint8)
     random = np.random.default_rng(0)
@@ -539,8 +541,8 @@ def test_a_warning_is_told_beside_the_answer(ask: Callable, tmp_path: Path):
     TROUBLE["a pair"][0].save(tmp_path / "pair.png")
     code, out, errors = ask("pair.png")
     assert (code, errors) == (0, [])
-    assert out.splitlines()[2] == f"    warning: {pictures.APART}"
-    assert json.loads(ask("--json", "pair.png")[1])[0]["warnings"] == [pictures.APART]
+    assert out.splitlines()[2] == f"    warning: {garments.APART}"
+    assert json.loads(ask("--json", "pair.png")[1])[0]["warnings"] == [garments.APART]
 
 
 def test_the_table_fits_80_columns_whatever_the_names_are(ask: Callable, tmp_path: Path):
@@ -566,7 +568,7 @@ def test_answers_that_are_not_numbers_are_one_sentence(ask: Callable, tmp_path: 
 
 def test_pictures_are_classified_by_the_committed_model_as_they_were(ask: Callable):
     """Six test images of four kinds; the model takes one of them for a sandal in each."""
-    code, out, errors = ask("--model", str(ROOT / models.BEST), "--json", str(PICTURES))
+    code, out, errors = ask("--model", str(ROOT / outs.BEST_MODEL), "--json", str(PICTURES))
     assert (code, errors) == (0, [])
     with (PICTURES / "expected.csv").open() as file:
         expected = {row["file"]: row["class"] for row in csv.DictReader(file)}

@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image, ImageDraw
 
-from fashion_mnist.commands import pictures
+from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
-from fashion_mnist.learning import dataset, networks
+from fashion_mnist.learning import networks
 from fashion_mnist.model_files import allowed, descriptions, hdf5
-from fashion_mnist.running import params
-from fashion_mnist.storage import records
+from fashion_mnist.pictures import garments
+from fashion_mnist.storage import dataset, records
 from tests.conftest import ROOT
 
 # The same examples in every run.
@@ -194,10 +194,10 @@ def picture(kind: str) -> bytes:
     return file.getvalue()
 
 
-@given(st.sampled_from(pictures.FORMATS).map(picture).flatmap(damages) | st.binary(max_size=60))
+@given(st.sampled_from(garments.FORMATS).map(picture).flatmap(damages) | st.binary(max_size=60))
 def test_a_damaged_picture_is_brought_to_form_or_refused(data: bytes):
     with contextlib.suppress(InputError):
-        found = pictures.read(io.BytesIO(data))
+        found = garments.read(io.BytesIO(data))
         assert found.pixels.shape == (28, 28)
         assert found.pixels.dtype == np.uint8
 
@@ -213,11 +213,11 @@ def test_a_picture_of_any_size_and_mode_is_brought_to_form(mode: str, data: st.D
     image.save(file, "TIFF")
     reason = "shows nothing"
     with contextlib.suppress(InputError):
-        assert pictures.read(io.BytesIO(file.getvalue())).pixels.any()
+        assert garments.read(io.BytesIO(file.getvalue())).pixels.any()
         reason = ""
     if reason:
         with pytest.raises(InputError, match=reason):
-            pictures.read(io.BytesIO(file.getvalue()))
+            garments.read(io.BytesIO(file.getvalue()))
 
 
 WIDTHS = st.tuples(*[st.integers(0, 12)] * 4)
@@ -234,7 +234,7 @@ def test_no_frame_around_a_photograph_changes_what_is_seen(widths: tuple[int, ..
     for image in (plain, framed):
         file = io.BytesIO()
         image.save(file, "PNG")
-        pixels.append(pictures.read(io.BytesIO(file.getvalue())).pixels)
+        pixels.append(garments.read(io.BytesIO(file.getvalue())).pixels)
     np.testing.assert_array_equal(*pixels)
 
 

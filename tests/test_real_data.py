@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from fashion_mnist.learning import dataset
+from fashion_mnist.storage import dataset
 from tests.conftest import ROOT, Workspace
 
 

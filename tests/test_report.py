@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import dataset
 from fashion_mnist.learning.prediction import predict
 from fashion_mnist.model_files.loading import load_model
-from fashion_mnist.reporting import report, results, words
-from fashion_mnist.running import params
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.reporting import report
+from fashion_mnist.storage import dataset, outs, records
+from fashion_mnist.talk import results, words
 from tests.browser import Chromium
 from tests.conftest import ROOT, Call, Workspace
 from tests.jobs import CLASSIFIER, layers, recipe
@@ -77,7 +77,7 @@ def test_it_holds_the_figures_of_the_metrics(written: Path, page: Reader):
     for loss in (scores["loss"], results.ORIGINAL_TEST[0]):
         assert f"loss {loss:.5f}" in page.text
     for name in ("baseline", "model-1", "model-2"):
-        model = json.loads((written / candidates.files(name).metrics).read_text())
+        model = json.loads((written / outs.files(name).metrics).read_text())
         assert f"{model['validation']['loss']:.4f}" in page.text
         assert f"{model['parameters']:,}" in page.text
     best = json.loads((written / "metrics/selection.json").read_text())["best"]

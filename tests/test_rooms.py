@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 import yaml
 
-from fashion_mnist.running.provenance import SILENT, is_silent
+from fashion_mnist.checking.guard import SILENT, is_silent
 from tests.conftest import ROOT, Workspace
 from tests.imports import project_files
 

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, log_loss
 
+from fashion_mnist.checking import params
 from fashion_mnist.learning import networks
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.learning.prediction import loss_and_accuracy
-from fashion_mnist.running import params
 from fashion_mnist.scoring import scores
 from fashion_mnist.scoring.significance import paired_permutation
 from fashion_mnist.scoring.size import multiply_adds
+from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT
 from tests.jobs import CLASSIFIER, layers
 

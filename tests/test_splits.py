@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.model_selection import train_test_split
 
+from fashion_mnist.candidates import splits
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import splits
 
 LABELS = np.repeat(np.arange(10), 600)
 

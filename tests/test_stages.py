@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from fashion_mnist.__main__ import COMMANDS
-from fashion_mnist.learning import dataset
 from fashion_mnist.learning.backend import keras
+from fashion_mnist.storage import dataset
 from tests.conftest import TINY_RECIPE, Call, Workspace
 
 STAGES = {

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fashion_mnist.checking import guard
 from fashion_mnist.learning.state import Checkpoint
-from fashion_mnist.running import provenance
 
 ARRAYS = {"history": np.array([[1.0, 0.5]]), "variable 0": np.arange(6, dtype=np.float32)}
 
@@ -36,19 +36,19 @@ def test_a_key_is_made_of_parameters_data_and_the_code_that_can_change_a_result(
     data, other = tmp_path / "data.npz", tmp_path / "other.npz"
     data.write_bytes(b"images")
     other.write_bytes(b"other images")
-    key = provenance.fingerprint("a job", data)
-    assert provenance.fingerprint("a job", data) == key
-    assert provenance.fingerprint("another job", data) != key
-    assert provenance.fingerprint("a job", other) != key
-    code = provenance._code()
+    key = guard.fingerprint("a job", data)
+    assert guard.fingerprint("a job", data) == key
+    assert guard.fingerprint("another job", data) != key
+    assert guard.fingerprint("a job", other) != key
+    code = guard._code()
     for name, matters in (
         ("fashion_mnist/learning/state.py", True),
         ("fashion_mnist/running/provenance.py", False),  # silent
         ("comparison/never_loaded.py", False),
     ):
         edited = code | {name: "edited"}
-        monkeypatch.setattr(provenance, "_code", lambda edited=edited: edited)
-        assert (provenance.fingerprint("a job", data) != key) == matters, name
+        monkeypatch.setattr(guard, "_code", lambda edited=edited: edited)
+        assert (guard.fingerprint("a job", data) != key) == matters, name
 
 
 def test_one_that_is_cut_off_anywhere_is_ignored(path: Path):

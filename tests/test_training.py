@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from fashion_mnist import jobs
-from fashion_mnist.learning import batches, loop, precision, recipes, saving, state
+from fashion_mnist.learning import batches, loop, precision, recipes, saving, state, training
 from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.state import Checkpoint, Epoch
-from fashion_mnist.reporting import training_log
+from fashion_mnist.talk import training_log
 from tests.conftest import tiny_set
 from tests.jobs import ADAM, SMALL, job, recipe
 
@@ -241,15 +240,15 @@ def test_a_job_that_is_run_again_continues_unless_its_arithmetic_is_another(
     monkeypatch.chdir(tmp_path)
     Path("train.npz").write_bytes(b"the images' file")
 
-    def run() -> jobs.Trained:
-        return jobs.run("model-1", job(epochs=1), Path("train.npz"), TRAINING, VALIDATION)
+    def run() -> training.Trained:
+        return training.run("model-1", job(epochs=1), Path("train.npz"), TRAINING, VALIDATION)
 
     first, again = run(), run()
-    monkeypatch.setattr(jobs, "has_fast_bfloat16", lambda: not precision.has_fast_bfloat16())
+    monkeypatch.setattr(training, "has_fast_bfloat16", lambda: not precision.has_fast_bfloat16())
     other = run()
     assert first.history == again.history
     assert [trained.seconds is None for trained in (first, again, other)] == [False, True, False]
     assert capsys.readouterr().out.count("epoch 1/1") == 2
     again.checkpoint.remove()
     other.checkpoint.remove()
-    assert list(jobs.CHECKPOINTS.iterdir()) == []
+    assert list(training.CHECKPOINTS.iterdir()) == []

@@ -4,9 +4,10 @@ import argparse
 import contextlib
 from typing import Any
 
+from fashion_mnist.candidates import jobs
+from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning.schema import Baseline, Train
-from fashion_mnist.running import params
+from fashion_mnist.storage import parameters
 
 EXAMPLE = "python -m fashion_mnist check"
 
@@ -27,26 +28,30 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: there is a mistake.
     """
     config = params.load()
-    chosen: list[Train | Baseline] = [config.baseline, config.train]
+    train, baseline = config.train, config.baseline
+    chosen = {(each.architecture, each.recipe) for each in (baseline, train)}
     if not arguments.used:  # each of the others beside what `train` names
-        for key, names in (("architecture", config.architectures), ("recipe", config.recipes)):
-            chosen += [config.train.model_copy(update={key: name}) for name in names]
-    jobs = {(job.layers_key, job.recipe_key): job for job in map(config.job, chosen)}
+        chosen |= {(name, train.recipe) for name in config.architectures}
+        chosen |= {(train.architecture, name) for name in config.recipes}
     trained: dict[str, dict[str, Any]] = {}
     with contextlib.suppress(InputError):  # a damaged dvc.lock is not a mistake in params.yaml
         trained = params.recorded()
-    values = params.read(params.PARAMS)
+    values = parameters.read()
+    wanted = [jobs.job(values, *names, train) for names in sorted(chosen)]
     # A job that was trained before is valid: it needs no Keras, which takes seconds to load.
     unknown = [
         job
-        for keys, job in jobs.items()
+        for job in wanted
         if not any(
-            all(key in used and used[key] == params.value_of(values, key) for key in keys)
+            all(
+                key in used and used[key] == parameters.value_of(values, key)
+                for key in (job.layers_key, job.recipe_key)
+            )
             for used in trained.values()
         )
     ]
     if unknown:
-        from fashion_mnist import checks
+        from fashion_mnist.checking import trial
 
         for job in unknown:
-            checks.check(job)
+            trial.check(job)

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.running import console, params
+from fashion_mnist.storage import outs, parameters
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
-FILES = ("params.yaml", "metrics/selection.json", "metrics/test.json")
+FILES = (parameters.PARAMS, outs.SELECTION, outs.TEST_SCORES)
 HEADER = ("run", "val. loss", "val. acc.", "test acc.", "95 % interval")
 MOST_CHANGES = 3  # of the parameters, on one line
 
@@ -94,9 +95,9 @@ def _in_workspace() -> tuple[Any, Any, Any]:
 
 def _parsed(run: str, contents: Sequence[bytes]) -> tuple[Any, Any, Any]:
     places = [f"{run}: {path}" for path in FILES]
-    values, selection, scores = map(params.decoded, places, contents)
+    values, selection, scores = map(parameters.decoded, places, contents)
     return (
-        params.from_yaml(places[0], values),
+        parameters.from_yaml(places[0], values),
         _parsed_json(places[1], selection),
         _parsed_json(places[2], scores),
     )

@@ -3,9 +3,10 @@
 import argparse
 from pathlib import Path
 
-from fashion_mnist.commands import models, pictures
-from fashion_mnist.running import console
-from fashion_mnist.storage import files
+from fashion_mnist.commands import models
+from fashion_mnist.pictures import garments
+from fashion_mnist.storage import files, outs
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist demo"
 PAGE = Path("plots/demo.html")
@@ -30,9 +31,10 @@ def run(_: argparse.Namespace) -> None:
         InputError: the model cannot be used or converted, or the runtime cannot be downloaded.
         OSError: a file cannot be read, or the page cannot be written.
     """
-    from fashion_mnist.demo import page, runtime  # only now, because Keras takes seconds to load
+    # Keras takes seconds to load.
+    from fashion_mnist.demo import page, runtime
 
-    model, _difference = models.as_onnx(models.BEST)
-    html = page.render(model, runtime.get(), pictures, EXAMPLES).encode()
+    model, _difference = models.as_onnx(outs.BEST_MODEL)
+    html = page.render(model, runtime.get(), garments, EXAMPLES).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
-from fashion_mnist.running import console
 from fashion_mnist.storage import files
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist export --out shirts.onnx"
 
@@ -35,11 +35,11 @@ def run(arguments: argparse.Namespace) -> None:
     out: Path = arguments.out or model.with_suffix(".onnx")
     if out.suffix.lower() != ".onnx":
         raise InputError(f"--out {out}: the file is ONNX: choose a name that ends in .onnx")
-    from fashion_mnist import exporting  # only now, because Keras takes seconds to load
+    from fashion_mnist.exporting import onnx  # only now, because Keras takes seconds to load
 
     data, difference = models.as_onnx(model)
     files.write(out, data)
     console.say(
         f"wrote {out}: {len(data):,} bytes; its probabilities are within {difference:.1g} "
-        f"of Keras's on {exporting.CHECKED} images"
+        f"of Keras's on {onnx.CHECKED} images"
     )

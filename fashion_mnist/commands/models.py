@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.running import console
+from fashion_mnist.storage import outs
+from fashion_mnist.talk import console
 
 if TYPE_CHECKING:
     import keras
 
-BEST = Path("models/best_model.h5")
 NAMES = {"best-of-comparison": Path("comparison/best_model.h5")}
 HELP = f"a Keras .h5 or .keras file, or {', '.join(NAMES)} for the best network of the comparison"
 
@@ -20,7 +20,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         type=model_file,
-        default=BEST,
+        default=outs.BEST_MODEL,
         metavar="FILE",
         help=f"{HELP} (default: %(default)s)",
     )
@@ -53,11 +53,11 @@ def as_onnx(path: Path) -> tuple[bytes, float]:
         InputError: the model cannot be used or converted.
         OSError: the file cannot be read.
     """
-    from fashion_mnist import exporting
+    from fashion_mnist.exporting import onnx
 
-    exporting.require_tensorflow()
+    onnx.require_tensorflow()
     model = load(path)
     try:
-        return exporting.to_onnx(model)
+        return onnx.to_onnx(model)
     except InputError as error:
         raise InputError(f"{path} {error}") from None

@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fashion_mnist.commands import models, pictures
+from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.learning.dataset import CLASS_NAMES
-from fashion_mnist.running import console
+from fashion_mnist.pictures import garments
 from fashion_mnist.storage import records
+from fashion_mnist.storage.dataset import CLASS_NAMES
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist predict --show answers.png shirt.jpg photos/"
 STANDARD_INPUT = "-"
@@ -28,7 +29,7 @@ class Named(NamedTuple):
     """A picture and the file it comes from."""
 
     name: str
-    picture: pictures.Picture
+    picture: garments.Picture
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -113,21 +114,21 @@ def files_of(image: str) -> list[str]:
     files = sorted(
         file
         for file in folder.iterdir()
-        if not file.name.startswith(".") and pictures.is_picture(file)
+        if not file.name.startswith(".") and garments.is_picture(file)
     )
     if not files:
-        raise InputError(f"this folder contains no {pictures.FORMAT_NAMES} file")
+        raise InputError(f"this folder contains no {garments.FORMAT_NAMES} file")
     return [str(file) for file in files]
 
 
-def picture(name: str) -> pictures.Picture:
+def picture(name: str) -> garments.Picture:
     """The picture in the file `name`."""
     if name != STANDARD_INPUT:
         with Path(name).open("rb") as file:
-            return pictures.read(file)
+            return garments.read(file)
     if sys.stdin is None:
         raise InputError("standard input is closed")
-    return pictures.read(sys.stdin.buffer)
+    return garments.read(sys.stdin.buffer)
 
 
 def check_is_png(path: Path) -> None:
@@ -200,7 +201,7 @@ def table(listed: Sequence[dict[str, Any]]) -> str:
 
 def draw(path: Path, found: Sequence[Named], probabilities: np.ndarray) -> None:
     """Write the figure, and its name on standard error."""
-    from fashion_mnist.reporting import figures
+    from fashion_mnist.scoring import figures
 
     shown = found[:MOST_DRAWN]
     with warnings.catch_warnings():
@@ -244,4 +245,4 @@ def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:
 def _as_path(argument: str) -> str:
     dashed = argument.startswith("-") and argument != STANDARD_INPUT
     path = Path(argument)
-    return f"./{argument}" if dashed and path.exists() and pictures.is_picture(path) else argument
+    return f"./{argument}" if dashed and path.exists() and garments.is_picture(path) else argument

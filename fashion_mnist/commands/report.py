@@ -4,8 +4,8 @@ import argparse
 from pathlib import Path
 
 from fashion_mnist.reporting import report
-from fashion_mnist.running import console
 from fashion_mnist.storage import files
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist report"
 REPORT = Path("plots/report.html")

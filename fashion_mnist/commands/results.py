@@ -2,9 +2,9 @@
 
 import argparse
 
-from fashion_mnist.reporting import results
-from fashion_mnist.running import console, params
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.checking import params
+from fashion_mnist.storage import outs, records
+from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist results"
 
@@ -19,10 +19,8 @@ def run(_: argparse.Namespace) -> None:
     Raises:
         InputError: a result is missing or damaged.
     """
-    names = [candidates.BASELINE, *candidates.names(params.load().train.splits)]
-    validation = {
-        name: records.read_json(candidates.files(name).metrics)["validation"] for name in names
-    }
-    best = records.read_json("metrics/selection.json")["best"]
+    names = [outs.BASELINE, *outs.candidates(params.load().train.splits)]
+    validation = {name: records.read_json(outs.files(name).metrics)["validation"] for name in names}
+    best = records.read_json(outs.SELECTION)["best"]
     console.say(results.table(validation, best))
-    console.say(results.final_scores(records.read_json("metrics/test.json")))
+    console.say(results.final_scores(records.read_json(outs.TEST_SCORES)))

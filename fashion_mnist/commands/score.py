@@ -1,14 +1,11 @@
 """Score a Keras model, in a .h5 or .keras file of Keras 2 or 3, on the test set."""
 
 import argparse
-from pathlib import Path
 
 from fashion_mnist.commands import models
-from fashion_mnist.reporting import results
-from fashion_mnist.running import console
+from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist score models/baseline.h5"
-TEST = Path("data/processed/test.npz")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,10 +20,11 @@ def run(arguments: argparse.Namespace) -> None:
         InputError: the file is not a model for these images, or the test set is missing.
     """
     # Keras takes seconds to load.
-    from fashion_mnist.learning import dataset, prediction
+    from fashion_mnist.learning import prediction
     from fashion_mnist.scoring import scores
+    from fashion_mnist.storage import dataset, outs
 
     model = models.load(arguments.model)
-    images, labels = dataset.read(TEST)
+    images, labels = dataset.read(outs.TEST)
     found = scores.scores(prediction.predict(model, images), labels)
     console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))

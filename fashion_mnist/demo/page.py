@@ -8,9 +8,9 @@ from types import ModuleType
 
 import jinja2
 
-from fashion_mnist import exporting
 from fashion_mnist.demo.runtime import Runtime
-from fashion_mnist.learning.dataset import CLASS_NAMES
+from fashion_mnist.exporting import onnx
+from fashion_mnist.storage.dataset import CLASS_NAMES
 
 FOLDER = Path(__file__).parent
 # pictures.js computes as pictures.py does, with the same numbers and words.
@@ -35,7 +35,7 @@ def render(model: bytes, web: Runtime, pictures: ModuleType, examples: Mapping[P
         lstrip_blocks=True,
     )
     shared = {name: getattr(pictures, name) for name in SHARED}
-    names = {"INPUT": exporting.INPUT, "OUTPUT": exporting.OUTPUT, "CLASSES": CLASS_NAMES}
+    names = {"INPUT": onnx.INPUT, "OUTPUT": onnx.OUTPUT, "CLASSES": CLASS_NAMES}
     return environment.get_template("page.html").render(
         constants=shared | names,
         scripts=[

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import downloads
 from fashion_mnist.ingest.downloads import DownloadError
-from fashion_mnist.running import console
 from fashion_mnist.storage import files
+from fashion_mnist.talk import console
 
 REGISTRY = "https://registry.npmjs.org"
 NAME = "onnxruntime-web-1.30.0.tgz"

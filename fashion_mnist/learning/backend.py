@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.quiet import silent_stderr
+from fashion_mnist.talk.quiet import silent_stderr
 
 BACKENDS = ("tensorflow", "jax")
 

@@ -1,6 +1,7 @@
 """The training loop: from a job and images to fitted weights and their history."""
 
 import math
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
@@ -8,10 +9,10 @@ import numpy as np
 from fashion_mnist.learning import batches, kernels, networks, prediction, recipes
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.batches import Examples
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.learning.precision import half_precision
 from fashion_mnist.learning.schema import Job, Recipe
 from fashion_mnist.learning.state import Checkpoint, Epoch, TrainingState, kept
+from fashion_mnist.storage.dataset import CLASS_NAMES
 
 STEPS_PER_EXECUTION = 25  # between two returns to Python
 
@@ -26,13 +27,13 @@ class Diverged(Exception):  # noqa: N818
 class Progress(Protocol):
     """What wants to know how far a training is."""
 
-    def start_epoch(self, history: list[Epoch]) -> None:
-        """The next epoch begins after these."""
+    def start_epoch(self, history: Sequence[Epoch], batches: int) -> None:
+        """The next epoch, of so many batches, begins after these."""
 
     def finish_batches(self, count: int) -> None:
         """So many batches of this epoch are done."""
 
-    def finish_epoch(self, history: list[Epoch]) -> None:
+    def finish_epoch(self, history: Sequence[Epoch]) -> None:
         """The last of these has ended."""
 
 
@@ -74,7 +75,8 @@ def fit(
         Diverged: a loss became infinite or not a number.
     """
     recipe = job.recipe
-    trainer = compiled(network, recipe, steps_per_epoch(len(training.labels), recipe))
+    steps = steps_per_epoch(len(training.labels), recipe)
+    trainer = compiled(network, recipe, steps)
     state = TrainingState(network, trainer, recipe)
     if checkpoint and (saved := checkpoint.load()):
         state.restore(saved)
@@ -85,7 +87,7 @@ def fit(
     targets = np.eye(len(CLASS_NAMES), dtype=np.float32)[training.labels]
     with recipes.scaled_dropout(network, recipe.dropout_scale), kernels.cheaper(network):
         while not is_over(state.history, recipe):
-            progress.start_epoch(state.history)
+            progress.start_epoch(tuple(state.history), steps)
             number = len(state.history) + 1
             random = np.random.default_rng([job.seed, number])
             arrays = batches.epoch(training.images, targets, recipe, random)
@@ -108,7 +110,7 @@ def fit(
             state.restore_weights()
             if checkpoint:
                 checkpoint.save(state.arrays())
-            progress.finish_epoch(state.history)
+            progress.finish_epoch(tuple(state.history))
     state.finish()
     return state.history
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
 from fashion_mnist.learning.schema import BLOCKS, Layer
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
 CONVOLUTION = {"kernel_size": 3, "padding": "same", "use_bias": False}
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fashion_mnist.learning.backend import in_batches, keras
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
 BATCH_SIZE = 250
 SMALLEST_PROBABILITY = 1e-7  # clipped as Keras does: a sure mistake costs 16.1, not infinity

@@ -20,3 +20,13 @@ def save(model: keras.Model, path: str | Path) -> None:
     with h5py.File(memory, "w") as file:
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
     files.write(path, memory.getvalue())
+
+
+def load_weights(model: keras.Model, path: str | Path) -> None:
+    """Give a model the weights that `save` wrote for one with the same layers.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with h5py.File(path) as file:
+        legacy_h5_format.load_weights_from_hdf5_group(file["model_weights"], model)

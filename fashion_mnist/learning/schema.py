@@ -1,15 +1,32 @@
-"""Types and defaults of what `params.yaml` holds about training.
+"""How a YAML file describes networks and trainings, and what it is parsed to.
 
-`fashion_mnist.running.params` reads the file and words its mistakes.
+`fashion_mnist.checking.params` words the mistakes in it beforehand.
 """
 
 from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-Layer = tuple[str, dict[str, Any]]  # a Keras layer or block, and its arguments
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
+
+
+def _named(entry: Any) -> tuple[str, dict[str, Any]]:
+    """(name, arguments) of `Name` or `{Name: {argument: value}}`."""
+    if isinstance(entry, str):
+        return entry, {}
+    name, arguments = entry if isinstance(entry, tuple) else next(iter(entry.items()))
+    return name, {} if arguments is None else arguments
+
+
+def _layer(entry: Any) -> tuple[str, dict[str, Any]]:
+    """The same with a block's layers parsed and its defaults filled in."""
+    name, arguments = _named(entry)
+    return name, dict(BLOCKS[name].model_validate(arguments)) if name in BLOCKS else arguments
+
+
+Named = Annotated[tuple[str, dict[str, Any]], BeforeValidator(_named)]
+Layer = Annotated[tuple[str, dict[str, Any]], BeforeValidator(_layer)]  # of Keras, or a block
 
 
 class Section(BaseModel):
@@ -45,31 +62,6 @@ BLOCKS: dict[str, type[Section]] = {
 }
 
 
-class Split(Section):
-    """How training images are divided into those that train and those that validate."""
-
-    strategy: Literal["stratified", "shuffled", "nested"]
-    validation_fraction: float = Field(gt=0, lt=1)
-    seed: int = Field(ge=0, lt=2**32)
-
-
-class Train(Section):
-    """The candidates: one a split."""
-
-    architecture: str
-    recipe: str
-    splits: list[Annotated[int, Field(ge=1, le=1000)]] = Field(min_length=1)
-    seed: Seed
-    threads: Threads
-
-
-class Baseline(Section):
-    """The model that the candidates are compared with."""
-
-    architecture: str
-    recipe: str
-
-
 class EarlyStopping(Section):
     """Training ends when the validation loss has not fallen for `patience` epochs."""
 
@@ -79,14 +71,14 @@ class EarlyStopping(Section):
 class Recipe(Section):
     """How a network is trained."""
 
-    optimizer: tuple[str, dict[str, Any]]
+    optimizer: Named
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of a cosine's steps
     batch_size: int = Field(ge=1)
     epochs: int = Field(ge=1)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
     dropout_scale: float = Field(default=1.0, ge=0)  # times the architecture's rates
-    augmentation: list[tuple[str, dict[str, Any]]] = []
+    augmentation: list[Named] = []
     mixup: float = Field(default=0.0, ge=0)  # alpha; 0 mixes nothing
     early_stopping: EarlyStopping | None = None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
+from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
 
 TOLERANCE = 1e-3  # of the sum of a row of probabilities
 SMALL_SCALE = 1 / 50  # a network that multiplies its images by less expects them up to 255

@@ -3,7 +3,7 @@
 None of them runs code, opens a file or loads anything that its arguments name.
 """
 
-from fashion_mnist.layers import AUGMENTATIONS, LAYERS
+from fashion_mnist.model_files.names import AUGMENTATIONS, LAYERS
 
 CONTAINERS = frozenset({"Sequential", "Functional", "Model"})
 WRAPPERS = frozenset({"Bidirectional", "SpectralNormalization", "TimeDistributed"})

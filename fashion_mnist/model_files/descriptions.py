@@ -13,7 +13,6 @@ from typing import Any, NoReturn
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
 from fashion_mnist.model_files.allowed import (
     ACTIVATING,
     ACTIVATIONS,
@@ -24,6 +23,7 @@ from fashion_mnist.model_files.allowed import (
     WITHOUT_EFFECT,
     WRAPPERS,
 )
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
 MOST_CALLS = 10_000  # of layers, while the network is built
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import vl_convert
 
 from fashion_mnist.errors import InputError
-from fashion_mnist.running import console
 from fashion_mnist.storage import files
+from fashion_mnist.talk import console
 
 TEMPLATE = Path(".dvc/plots.html")
 

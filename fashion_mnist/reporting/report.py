@@ -15,11 +15,12 @@ import jinja2
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning.dataset import CLASS_NAMES
-from fashion_mnist.reporting import figures, results, words
-from fashion_mnist.running import params
-from fashion_mnist.storage import candidates, records
+from fashion_mnist.scoring import figures
+from fashion_mnist.storage import outs, parameters, records
+from fashion_mnist.storage.dataset import CLASS_NAMES
+from fashion_mnist.talk import results, words
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 # The style sheet's, which has other colours for dark mode.
@@ -76,7 +77,7 @@ def all_curves(history: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, str]
     """SVG elements by "loss" and "accuracy", then "baseline" and "candidates"."""
     groups: dict[str, dict[str, list[Mapping[str, Any]]]] = {"baseline": {}, "candidates": {}}
     for row in history:
-        group = groups["baseline" if row["model"] == candidates.BASELINE else "candidates"]
+        group = groups["baseline" if row["model"] == outs.BASELINE else "candidates"]
         group.setdefault(row["model"], []).append(row)
     found: dict[str, dict[str, str]] = {}
     for key in ("loss", "accuracy"):
@@ -104,7 +105,7 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
     validation = [row for row in rows if row["images"] == "validation"]
     training = [row for row in rows if row["images"] == "training"]
     if not validation or not training:
-        raise InputError(f"plots/training.csv has no epochs of {model}: `dvc repro` adds them")
+        raise InputError(f"{outs.TRAINING} has no epochs of {model}: `dvc repro` adds them")
     return {
         "overfits": figures.overfits_after(rows),
         "best": min(validation, key=lambda row: row["loss"]),
@@ -113,7 +114,7 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
     }
 
 
-def table(path: str, texts: Sequence[str]) -> list[dict[str, Any]]:
+def table(path: Path, texts: Sequence[str]) -> list[dict[str, Any]]:
     """The rows of a CSV file that a stage wrote; the columns `texts` hold no numbers.
 
     Raises:
@@ -155,7 +156,7 @@ def confusion(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def mistakes() -> list[dict[str, Any]]:
     """The most confident mistakes, each with its place in the picture that explains them (px)."""
-    rows = records.read_csv("plots/mistakes.csv", texts=("actual", "predicted"))
+    rows = records.read_csv(outs.MISTAKES, texts=("actual", "predicted"))
     grid = figures.EXPLANATIONS
     width, height = (round(inches * figures.DPI) - 2 for inches in (grid.width, grid.height))
     # One pixel less at each edge, where the pictures' edges are blurred.
@@ -167,7 +168,7 @@ def mistakes() -> list[dict[str, Any]]:
     return [{**row, "box": " ".join(map(str, box))} for row, box in zip(rows, boxes, strict=True)]
 
 
-def picture(path: str) -> str:
+def picture(path: Path) -> str:
     """A PNG as a data URI.
 
     Raises:
@@ -191,11 +192,11 @@ def edited_since_last_run() -> list[str]:
     Raises:
         InputError: params.yaml or dvc.lock is damaged.
     """
-    values = params.read(params.PARAMS)
+    values = parameters.read()
     edited = set()
     for used in params.recorded().values():
         for key, then in used.items():
-            now = params.value_of(values, key)
+            now = parameters.value_of(values, key)
             # An architecture that is no longer chosen may be gone; the choice itself has changed.
             if now is not None and now != then:
                 edited.add(key)
@@ -249,29 +250,29 @@ def contents() -> dict[str, Any]:
         InputError: a result is missing or damaged.
     """
     config = params.load()
-    names = ["baseline", *candidates.names(config.train.splits)]
-    models = {name: records.read_json(candidates.files(name).metrics) for name in names}
-    scores = records.read_json("metrics/test.json")
-    classes = table("plots/per_class.csv", ("class",))
-    history = table("plots/training.csv", ("model", "images"))
-    pairs = table("plots/confusion.csv", ("actual", "predicted"))
+    names = [outs.BASELINE, *outs.candidates(config.train.splits)]
+    models = {name: records.read_json(outs.files(name).metrics) for name in names}
+    scores = records.read_json(outs.TEST_SCORES)
+    classes = table(outs.PER_CLASS, ("class",))
+    history = table(outs.TRAINING, ("model", "images"))
+    pairs = table(outs.CONFUSION, ("actual", "predicted"))
     commonest, wrong = commonest_mistake(pairs), mistakes()
     if commonest and not wrong:
-        raise InputError("plots/mistakes.csv is empty: `dvc repro` makes it again")
+        raise InputError(f"{outs.MISTAKES} is empty: `dvc repro` makes it again")
     return {
         "config": config,
         "models": models,
-        "best": records.read_json("metrics/selection.json")["best"],
+        "best": records.read_json(outs.SELECTION)["best"],
         "scores": scores,
         "classes": classes,
         "weakest": min(classes, key=lambda row: row["f1"]),
         "data": records.read_json("metrics/data.json"),
         "commonest_mistake": commonest,
         "curves": all_curves(history),
-        "baseline": last_epochs(history, candidates.BASELINE),
+        "baseline": last_epochs(history, outs.BASELINE),
         "candidates": [last_epochs(history, name) for name in names[1:]],
         "confusion": confusion(pairs),
-        "explanations": picture("plots/explanations.png"),
+        "explanations": picture(outs.EXPLANATIONS),
         "explanations_size": [
             round(inches * figures.DPI) for inches in figures.EXPLANATIONS.size(len(wrong))
         ],

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
 HEIGHT, WIDTH, _ = IMAGE_SHAPE
 SIZE = 5  # pixels; a patch this large hides a sleeve's end or a heel

@@ -6,8 +6,8 @@ import numpy as np
 from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.learning.prediction import loss_and_accuracy
+from fashion_mnist.storage.dataset import CLASS_NAMES
 
 CALIBRATION_BINS = 15
 

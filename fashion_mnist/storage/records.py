@@ -8,7 +8,7 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from numbers import Real
 from pathlib import Path
 from typing import Any, TypeVar
@@ -62,8 +62,15 @@ def read_json(path: str | Path) -> Any:
     return _read(path, lambda text: json.loads(text, parse_float=_number, parse_constant=_number))
 
 
-def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write a table, rounded to DIGITS decimals; the first row's keys name the columns.
+def write_csv(
+    path: str | Path, rows: Iterable[Mapping[str, Any]], columns: Sequence[str] = ()
+) -> None:
+    """Write a table, rounded to DIGITS decimals.
+
+    Args:
+        path: of the file.
+        rows: with the same keys.
+        columns: their names; by default the first row's keys.
 
     Raises:
         InputError: a number is not finite; nothing is written.
@@ -71,7 +78,7 @@ def write_csv(path: str | Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """
     rows = [rounded(row, path, f"row {number}") for number, row in enumerate(rows, start=1)]
     text = io.StringIO(newline="")
-    table = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    table = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     table.writeheader()
     table.writerows(rows)
     files.write(path, text.getvalue().encode())

@@ -6,8 +6,7 @@ from time import monotonic
 from typing import Any, Self
 
 from fashion_mnist.learning.schema import Job
-from fashion_mnist.reporting import words
-from fashion_mnist.running import console
+from fashion_mnist.talk import console, words
 
 SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
 
@@ -15,16 +14,15 @@ SCORES = ("loss", "accuracy", "val_loss", "val_accuracy")
 class TrainingLog:
     """Prints a line for each epoch that ends; on a terminal, the running one is a bar."""
 
-    def __init__(self, name: str, job: Job, batches: int) -> None:
+    def __init__(self, name: str, job: Job) -> None:
         """
         Args:
             name: of the model, in front of each line.
             job: what is trained, and how.
-            batches: of an epoch.
         """
         self._name = name
         self._epochs = job.recipe.epochs
-        self._bar = console.progress(batches, name, "batch")
+        self._bar = console.progress(None, name, "batch")
         self._started: float | None = None
         console.say(f"{name}: {job.layers_key}: {words.network(job.layers)}")
         console.say(f"{name}: {job.recipe_key}: {'; '.join(words.recipe(job.recipe))}")
@@ -35,12 +33,12 @@ class TrainingLog:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def start_epoch(self, history: Sequence[Any]) -> None:
+    def start_epoch(self, history: Sequence[Any], batches: int) -> None:
         """Begin the bar again; mention once that an earlier run is continued."""
         if self._started is None and history:
             console.say(f"{self._name}: continues after epoch {len(history)} of an earlier run")
         self._started = monotonic()
-        self._bar.reset()
+        self._bar.reset(batches)
         self._bar.set_description(f"{self._name} epoch {len(history) + 1}/{self._epochs}")
 
     def finish_batches(self, count: int) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from fashion_mnist.checking.params import PARAMS, suggest
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning import loop, networks
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.learning.schema import BLOCKS, Job, Layer
-from fashion_mnist.running.params import PARAMS, suggest
+from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
 
 # What Keras checks too late, or not at all.
 WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumulation_steps"}

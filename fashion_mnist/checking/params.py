@@ -1,4 +1,4 @@
-"""Reads `params.yaml` as DVC reads it, and reports each mistake in one sentence."""
+"""Finds mistakes in `params.yaml`, and words each in one sentence."""
 
 import math
 import re
@@ -8,23 +8,15 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
-from ruamel.yaml import YAML, YAMLError
 
-from fashion_mnist.errors import InputError
+from fashion_mnist.candidates.jobs import Baseline, Split, Train
+from fashion_mnist.errors import InputError, one_line
 from fashion_mnist.ingest.schema import Fetch, Preprocess
-from fashion_mnist.layers import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
-from fashion_mnist.learning.schema import (
-    BLOCKS,
-    Baseline,
-    Job,
-    Layer,
-    Recipe,
-    Section,
-    Split,
-    Train,
-)
+from fashion_mnist.learning.schema import BLOCKS, Layer, Recipe, Section
+from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
+from fashion_mnist.storage import parameters
+from fashion_mnist.storage.parameters import PARAMS
 
-PARAMS = Path("params.yaml")
 LOCK = Path("dvc.lock")
 NAME = re.compile(r"[\w-]+")  # DVC gives a meaning to dots, brackets and braces
 
@@ -51,17 +43,6 @@ class Params(Section):
     architectures: dict[str, list[Layer]] = Field(min_length=1)
     recipes: dict[str, Recipe] = Field(min_length=1)
 
-    def job(self, chosen: Train | Baseline) -> Job:
-        """Everything that the chosen architecture and recipe stand for."""
-        return Job(
-            f"architectures.{chosen.architecture}",
-            self.architectures[chosen.architecture],
-            f"recipes.{chosen.recipe}",
-            self.recipes[chosen.recipe],
-            self.train.seed,
-            self.train.threads,
-        )
-
 
 def load(path: str | Path = PARAMS) -> Params:
     """Read and check `params.yaml`.
@@ -71,9 +52,9 @@ def load(path: str | Path = PARAMS) -> Params:
             the key by its path and tells what is expected.
         OSError: it cannot be read.
     """
-    values = read(path)
-    with_networks(path, values, "architectures", layers)
-    with_networks(path, values, "recipes", recipe)
+    values = parameters.read(path)
+    check_entries(path, values, "architectures", check_layers)
+    check_entries(path, values, "recipes", check_recipe)
     params = validated(path, values, Params)
     if len(set(params.train.splits)) < len(params.train.splits):
         raise InputError(f"{path}: train.splits: a split is listed twice: list each once")
@@ -87,54 +68,10 @@ def load(path: str | Path = PARAMS) -> Params:
     return params
 
 
-def read(path: str | Path) -> dict[str, Any]:
-    """The mapping in a YAML 1.2 file, read with the library and the settings that DVC uses.
-
-    Raises:
-        InputError: the file is missing, is not YAML or is not a mapping.
-        OSError: it cannot be read.
-    """
-    try:
-        content = Path(path).read_bytes()
-    except FileNotFoundError:
-        raise InputError(f"{path} is missing: run this from the project's folder") from None
-    return from_yaml(path, decoded(path, content))
-
-
-def decoded(path: str | Path, content: bytes) -> str:
-    """The text in the content of the file `path`, which messages name.
-
-    Raises:
-        InputError: it is not UTF-8.
-    """
-    try:
-        return content.decode()
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8 text: byte {error.start} is wrong") from None
-
-
-def from_yaml(path: str | Path, text: str) -> dict[str, Any]:
-    """The mapping in the text of the YAML file `path`, which messages name.
-
-    Raises:
-        InputError: the text is not YAML or is not a mapping.
-    """
-    try:
-        values = YAML(typ="safe").load(text)
-    except (YAMLError, ValueError, RecursionError) as error:
-        said = _one_line(getattr(error, "problem", None) or error)
-        mark = getattr(error, "problem_mark", None)
-        where = f"line {mark.line + 1}: " if mark else ""
-        raise InputError(f"{path} is not YAML: {where}{said}") from None
-    if not isinstance(values, dict):
-        raise InputError(f"{path} must be a mapping, `key: value`")
-    return values
-
-
-def with_networks(
-    path: str | Path, values: dict[str, Any], key: str, parse: Callable[[str, Any], Any]
+def check_entries(
+    path: str | Path, values: Mapping[str, Any], key: str, check: Callable[[str, Any], None]
 ) -> None:
-    """Replace each entry of `values[key]` with the result of `parse(place, entry)`.
+    """Call `check(place, entry)` for each entry of `values[key]`.
 
     Raises:
         InputError: an entry's name or the entry itself is wrong.
@@ -149,51 +86,44 @@ def with_networks(
                 "because other characters have a meaning in DVC"
             )
         try:
-            entries[name] = parse(f"{key}.{name}", entry)
+            check(f"{key}.{name}", entry)
         except InputError as error:
             raise InputError(f"{path}: {error}") from None
 
 
-def layers(place: str, value: Any) -> list[Layer]:
-    """A list of layers and blocks as (name, arguments).
+def check_layers(place: str, value: Any) -> None:
+    """Check a list of layers and blocks.
 
     Raises:
         InputError: one of them is written in another way or has an unknown name.
     """
     if not isinstance(value, list) or not value:
         raise InputError(f"{place}: must be a list of one or more layers")
-    known = LAYERS | BLOCKS.keys()
-    return [
-        _layer(f"{place}[{i}]", *_named(f"{place}[{i}]", "layer", known, entry))
-        for i, entry in enumerate(value)
-    ]
+    for i, entry in enumerate(value):
+        name, arguments = _named(f"{place}[{i}]", "layer", LAYERS | BLOCKS.keys(), entry)
+        if name in BLOCKS:
+            _check_block(f"{place}[{i}].{name}", BLOCKS[name], arguments)
 
 
-def recipe(place: str, value: Any) -> Any:
-    """A recipe, its optimizer and augmentation as (name, arguments).
+def check_recipe(place: str, value: Any) -> None:
+    """Check how a recipe writes its optimizer and augmentation.
 
     Raises:
         InputError: these are written in another way or have an unknown name.
     """
     if not isinstance(value, dict):
-        return value  # the schema words it
-    value = dict(value)
+        return  # the schema words it
     if "optimizer" in value:
         at = f"{place}.optimizer"
         name, arguments = _named(at, "optimizer", OPTIMIZERS, value["optimizer"])
         rate = arguments.get("learning_rate")
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e9:
             raise InputError(f"{at}.{name}.learning_rate: must be a number above 0, not {rate!r}")
-        value["optimizer"] = name, arguments
     if isinstance(value.get("augmentation"), list):
-        at = f"{place}.augmentation"
-        value["augmentation"] = [
-            _named(f"{at}[{i}]", "augmentation", AUGMENTATIONS, entry)
-            for i, entry in enumerate(value["augmentation"])
-        ]
+        for i, entry in enumerate(value["augmentation"]):
+            _named(f"{place}.augmentation[{i}]", "augmentation", AUGMENTATIONS, entry)
     if value.get("warmup") and value.get("schedule") != "cosine":
         raise InputError(f"{place}.warmup: only `schedule: cosine` has a warmup")
-    return value
 
 
 def validated(path: str | Path, values: Mapping[str, Any], schema: type[Model]) -> Model:
@@ -259,19 +189,14 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _layer(place: str, name: str, arguments: dict[str, Any]) -> Layer:
-    """The same with a block's layers parsed and its defaults filled in."""
-    if name not in BLOCKS:
-        return name, arguments
-    inner = {
-        key: layers(f"{place}.{name}.{key}", arguments[key])
-        for key in ("layers", "shortcut")
-        if arguments.get(key)
-    }
+def _check_block(place: str, schema: type[Section], arguments: Mapping[str, Any]) -> None:
+    for key in ("layers", "shortcut"):
+        if arguments.get(key):
+            check_layers(f"{place}.{key}", arguments[key])
     try:
-        return name, dict(BLOCKS[name].model_validate(arguments | inner))
+        schema.model_validate(arguments)
     except ValidationError as error:
-        raise InputError(f"{place}.{name}.{_sentence(error, BLOCKS[name])}") from None
+        raise InputError(f"{place}.{_sentence(error, schema)}") from None
 
 
 def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
@@ -294,7 +219,7 @@ def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
             said = re.sub(words, plain, said)
         if not isinstance(first["input"], Mapping | list | BaseModel):
             said += f", not {first['input']!r}"
-    return _one_line(f"{path}: {said}" if path else said)
+    return one_line(f"{path}: {said}" if path else said)
 
 
 def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
@@ -307,10 +232,6 @@ def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> li
         sections = [each for each in arguments if hasattr(each, "model_fields")]
         section = (sections or arguments[-1:] or [annotation])[0]
     return list(section.model_fields)
-
-
-def _one_line(text: object) -> str:
-    return " ".join(str(text).split())
 
 
 class _Stage(BaseModel):
@@ -331,13 +252,5 @@ def recorded() -> dict[str, dict[str, Any]]:
     """
     if not LOCK.exists():
         return {}
-    stages = validated(LOCK, read(LOCK), _Lock).stages or {}
+    stages = validated(LOCK, parameters.read(LOCK), _Lock).stages or {}
     return {name: (stage.params or {}).get(str(PARAMS)) or {} for name, stage in stages.items()}
-
-
-def value_of(values: Mapping[str, Any], key: str) -> Any:
-    """The value at a dotted key; None if there is none."""
-    value: Any = values
-    for part in key.split("."):
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value

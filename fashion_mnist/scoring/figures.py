@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from fashion_mnist.learning.dataset import CLASS_NAMES
 from fashion_mnist.storage import files
+from fashion_mnist.storage.dataset import CLASS_NAMES
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"

@@ -6,8 +6,8 @@ import numpy as np
 
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.backend import in_batches, keras
-from fashion_mnist.learning.dataset import CLASS_NAMES, IMAGE_SHAPE
 from fashion_mnist.learning.prediction import BATCH_SIZE
+from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
 
 INPUT, OUTPUT = "image", "probabilities"
 OPSET = 17  # of 2022, so that older runtimes read the file too

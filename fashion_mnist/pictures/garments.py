@@ -15,8 +15,8 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
 
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.learning.dataset import IMAGE_SHAPE
-from fashion_mnist.quiet import silent_stderr
+from fashion_mnist.storage.dataset import IMAGE_SHAPE
+from fashion_mnist.talk.quiet import silent_stderr
 
 # Pillow's other decoders never see a file: some start programs, most are seldom tested.
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")

@@ -9,6 +9,7 @@ from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.storage import archives
 
 FOLDER = Path("predictions")
+ENSEMBLE = "ensemble"  # the line of the table that averages models
 
 
 class Predictions(NamedTuple):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from comparison import predictions
+from comparison.predicted import predictions
 from fashion_mnist.reporting import markdown
 from fashion_mnist.scoring import scores
 
