@@ -1,22 +1,24 @@
 """Which files of the project a module imports, directly or not, wherever in it."""
 
 import ast
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
 
-def project_files(module: str) -> set[str]:
+def project_files(module: str, is_silent: Callable[[str], bool] = lambda _: False) -> set[str]:
     """`module`'s own file and all that it needs, as paths from the project's folder.
 
-    Empty files are left out, because nothing can be edited in them.
+    Empty files are left out, because nothing can be edited in them. So are silent files, and
+    what only these need.
     """
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if name in found or path is None:
+        if name in found or path is None or is_silent(path.relative_to(ROOT).as_posix()):
             continue
         found[name] = path
         waiting.append(name.rpartition(".")[0])  # a package's __init__ runs first

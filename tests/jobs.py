@@ -2,8 +2,12 @@
 
 from ruamel.yaml import YAML
 
-from fashion_mnist.checking import params
-from fashion_mnist.learning.schema import Job, Layer, Recipe
+from fashion_mnist.candidates.jobs import LAYERS
+from fashion_mnist.checking import params, trial
+from fashion_mnist.learning import training
+from fashion_mnist.learning.batches import Examples
+from fashion_mnist.learning.schema import Job, Layer, Recipe, Section
+from fashion_mnist.talk.training_log import TrainingLog
 
 CLASSIFIER = "- Flatten\n- Dense: {units: 10, activation: softmax}"
 ADAM = "optimizer: {Adam: {learning_rate: 0.01}}"
@@ -17,18 +21,26 @@ SMALL = f"""
 
 def layers(text: str) -> list[Layer]:
     """The layers in a YAML list."""
-    return params.layers("architectures.x", YAML(typ="safe").load(text))
+    values = YAML(typ="safe").load(text)
+    params.check_layers("architectures.x", values)
+    return LAYERS.validate_python(values, strict=True)
 
 
 def recipe(text: str = ADAM, **changes: object) -> Recipe:
     """The recipe in a YAML mapping, with keys added or changed: two epochs of small batches."""
     values = {"batch_size": 32, "epochs": 2} | YAML(typ="safe").load(text) | changes
-    parsed = params.recipe("recipes.r", values)
-    return params.validated("params.yaml", {"r": parsed}, _Recipes).r
+    params.check_recipe("recipes.r", values)
+    return params.validated("params.yaml", {"r": values}, _Recipes).r
 
 
-class _Recipes(params.Section):
+class _Recipes(Section):
     r: Recipe
+
+
+def run(planned: Job, images: Examples, validation: Examples | None = None) -> training.Trained:
+    """Train as a stage does, with its log and its errors."""
+    with trial.in_words(planned), TrainingLog("model-1", planned) as log:
+        return training.train("model-1", planned, images, validation, log)
 
 
 def job(text: str = SMALL, how: str = ADAM, **changes: object) -> Job:

@@ -6,11 +6,9 @@ import pytest
 
 from fashion_mnist.checking import trial
 from fashion_mnist.errors import InputError
-from fashion_mnist.learning import training
 from fashion_mnist.learning.batches import Examples
-from fashion_mnist.storage import dataset
 from tests.conftest import tiny_set
-from tests.jobs import ADAM, CLASSIFIER, SMALL, job
+from tests.jobs import ADAM, CLASSIFIER, SMALL, job, run
 
 
 def sentence(text: str, how: str = ADAM, **changes: object) -> str:
@@ -189,11 +187,10 @@ def test_a_training_that_diverges_ends_at_that_epoch_and_writes_no_model(
     monkeypatch.chdir(tmp_path)
     images, labels = tiny_set(64, seed=1)
     images[:, :14] = 0  # some weights have no gradient
-    dataset.write("train.npz", images, labels)
     diverging = job(SMALL, f"optimizer: {{{optimizer}}}", epochs=4)
     trial.check(diverging)
     with pytest.raises(InputError) as error:
-        training.run("model-1", diverging, Path("train.npz"), Examples(images, labels))
+        run(diverging, Examples(images, labels))
     name = optimizer.partition(":")[0]
     assert str(error.value) == (
         f"the loss is not a finite number after epoch {epoch}: lower recipes.r.optimizer."

@@ -8,6 +8,7 @@ import pytest
 
 from fashion_mnist import __main__ as program
 from fashion_mnist.checking import params
+from fashion_mnist.storage import parameters
 from fashion_mnist.talk import console
 from tests.conftest import ROOT, Workspace
 
@@ -137,11 +138,11 @@ def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     typed, monkeypatch: pytest.MonkeyPatch
 ):
     config = params.load()
-    values = params.read("params.yaml")
+    values = parameters.read("params.yaml")
     recorded = {
-        key: {key: params.value_of(values, key)}
-        for job in (config.job(config.baseline), config.job(config.train))
-        for key in (job.layers_key, job.recipe_key)
+        key: {key: parameters.value_of(values, key)}
+        for chosen in (config.baseline, config.train)
+        for key in (f"architectures.{chosen.architecture}", f"recipes.{chosen.recipe}")
     }
     checked: list[str] = []
     monkeypatch.setattr(params, "recorded", lambda: recorded)

@@ -10,7 +10,9 @@ import pytest
 import yaml
 from dvc.repo import Repo
 
-from comparison import card, page, params, predictions, six_views
+from comparison import page
+from comparison.predicted import predictions, six_views
+from comparison.talk import card, params
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import prediction
@@ -30,10 +32,10 @@ MODELS = {
 # All stages in one process, so that TensorFlow is loaded once.
 RUN = f"""
 import sys
-from comparison import publish, tabulate, train, views
+from comparison import predict, publish, tabulate, train
 for sys.argv[1:] in ([name] for name in {[*MODELS]}):
     train.main()
-    views.main()
+    predict.main()
 sys.argv[1:] = []
 publish.main()
 tabulate.main()
@@ -86,20 +88,15 @@ def results(workspace: Workspace) -> dict:
 
 
 def test_each_row_has_its_accuracy_with_an_interval_beside_what_is_published(compared: Workspace):
-    one, other, waiting, _ = results(compared)["rows"]
-    assert [one["name"], other["name"], waiting["name"]] == ["one", "other", "waiting"]
+    one, other, together = results(compared)["rows"]
+    assert [one["name"], other["name"], together["name"]] == ["one", "other", "ensemble"]
     assert one["accuracy_low"] < one["accuracy"] < one["accuracy_high"]
     assert one["accuracy"] == pytest.approx(sum(one["by_seed"]) / 2)
     assert one["by_seed"][0] != one["by_seed"][1]
     assert one["published"] == [{"accuracy": 0.9, "source": "someone"}]
-    assert (one["seeds"], other["seeds"], waiting["seeds"]) == ([1, 2], [3], [])
-
-
-def test_a_row_without_models_is_counted(compared: Workspace):
-    one, _, waiting, _ = results(compared)["rows"]
-    assert "accuracy" not in waiting
-    for key in ("parameters", "multiply_adds"):
-        assert waiting[key] == one[key]
+    assert (one["seeds"], other["seeds"]) == ([1, 2], [3])
+    assert 0 < one["seconds"] < 60
+    assert together["seconds"] == pytest.approx(2 * one["seconds"] + other["seconds"])
 
 
 def test_networks_are_compared_over_all_seeds(compared: Workspace):
@@ -116,7 +113,7 @@ def test_the_ensemble_averages_the_probabilities_of_its_models(
     monkeypatch.chdir(compared.path / "comparison")
     kept = [predictions.read(name) for name in MODELS]
     averaged = np.mean([each.probabilities.astype(np.float32) for each in kept], axis=0)
-    one, other, _, together = results(compared)["rows"]
+    one, other, together = results(compared)["rows"]
     correct = averaged.argmax(axis=1) == kept[0].labels
     assert together["accuracy"] == pytest.approx(correct.mean())
     assert together["parameters"] == 2 * one["parameters"] + other["parameters"]
@@ -177,13 +174,32 @@ def test_predictions_are_those_of_the_model_on_the_test_images(
 def test_a_new_seed_trains_one_model(comparing: Workspace):
     set_params(comparing, models=MODELS | {"other-4": MODELS["other-3"] | {"seed": 4}})
     with chdir(comparing.path / "comparison"), Repo() as repo:
-        assert set(repo.status()) == {"train@other-4", "views@other-4", "tabulate"}
+        assert set(repo.status()) == {"train@other-4", "predict@other-4", "tabulate"}
 
 
 def test_an_edited_row_trains_its_own_models(comparing: Workspace):
     wider = ROW | {"recipe": TINY_RECIPE | {"epochs": 3}}
     set_params(comparing, rows={"one": ROW, "other": wider, "waiting": ROW})
     assert stale(comparing, "comparison") == {"train@other-3", "tabulate"}
+
+
+def test_an_edit_of_what_is_predicted_trains_no_model(comparing: Workspace):
+    for path in ("predict.py", "predicted/predictions.py"):
+        with (comparing.path / "comparison" / path).open("a") as code:
+            code.write("\n# edited\n")
+    predict = {f"predict@{name}" for name in MODELS}
+    assert stale(comparing, "comparison") == predict | {"tabulate"}
+
+
+def test_a_model_that_was_trained_before_comes_from_the_run_cache(comparing: Workspace):
+    folder = comparing.path / "comparison"
+    model = folder / "models/other-3.h5"
+    before = model.read_bytes()
+    model.unlink()
+    (folder / "dvc.lock").unlink()
+    done = comparing.run("dvc", "repro", "train@other-3", "-s", folder="comparison")
+    assert "is cached - skipping run" in done.stdout
+    assert model.read_bytes() == before
 
 
 def test_the_table_is_made_again_in_a_fresh_clone_without_training(
@@ -276,7 +292,7 @@ def test_a_page_without_the_place_for_a_section_is_refused():
 def test_the_pages_are_made_from_the_committed_results(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     compared = json.loads(Path("results.json").read_text())
-    assert Path("README.md").read_text("utf-8") == page.page(compared, params.load())
+    assert Path("README.md").read_text("utf-8") == page.page(compared)
     in_readme = page.table(page.in_short(compared["rows"]))
     assert in_readme in (ROOT / "README.md").read_text("utf-8")
     committed = page.CARD.read_text("utf-8")

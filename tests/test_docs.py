@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-import comparison.params
+from comparison.talk import params as comparison
 from tests.conftest import ROOT, Workspace
 
 PAGES = [
@@ -80,16 +80,18 @@ def test_every_command_of_a_page_works(real_project: Workspace, tmp_path: Path, 
 def test_keras_takes_every_network_and_recipe_of_a_page(
     real_project: Workspace, tmp_path: Path, page: str
 ):
+    from fashion_mnist.candidates import jobs
     from fashion_mnist.checking import params, trial
+    from fashion_mnist.storage import parameters
 
     workspace = real_project.copy(tmp_path / "project")
     added = add_examples(page, workspace)
     assert added
     with chdir(workspace.path):
-        loaded = params.load()
+        train, values = params.load().train, parameters.read()
     for section, name in added:
-        chosen = loaded.train.model_copy(update={section.removesuffix("s"): name})
-        trial.check(loaded.job(chosen))
+        chosen = {"architecture": train.architecture, "recipe": train.recipe}
+        trial.check(jobs.job(values, **chosen | {section.removesuffix("s"): name}, train=train))
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -107,7 +109,7 @@ def test_every_make_target_that_is_named_exists():
 
 def test_the_model_card_describes_the_published_model(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
-    compared = comparison.params.load()
+    compared = comparison.load()
     row = compared.models[compared.best].row
     card = text_of("docs/model-card.md")
     assert f"the row `{row}` of" in card

@@ -10,13 +10,15 @@ from dvc.utils.hydra import apply_overrides
 from dvc.utils.serialize import dump_yaml, load_yaml
 from ruamel.yaml import YAML
 
-from comparison import params as comparison
+from comparison.rows import jobs
+from comparison.talk import params as comparison
 from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
+from fashion_mnist.storage import parameters
 from tests.conftest import ROOT
 
 PROJECT = ROOT / "params.yaml"
-VALUES = params.read(PROJECT)
+VALUES = parameters.read(PROJECT)
 LAYERS = "architectures.improved"
 RECIPE = "recipes.original"
 
@@ -52,7 +54,7 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     compared = comparison.load()
     for name in compared.models:
-        assert compared.job(name).layers == compared.rows[compared.models[name].row].layers
+        assert jobs.read(name).layers == compared.rows[compared.models[name].row].layers
 
 
 @pytest.mark.parametrize(
@@ -150,7 +152,7 @@ def test_a_number_is_read_as_dvc_reads_it(file: Path, text: str, rate: float | N
     recipe = f"{{optimizer: {{Adam: {{learning_rate: {text}}}}}, batch_size: 032, epochs: 1}}"
     file.write_text(with_recipe(recipe))
     of_dvc = load_yaml(str(file))["recipes"]["mine"]["optimizer"]["Adam"]["learning_rate"]
-    assert params.read(file)["recipes"]["mine"]["optimizer"]["Adam"]["learning_rate"] == of_dvc
+    assert parameters.read(file)["recipes"]["mine"]["optimizer"]["Adam"]["learning_rate"] == of_dvc
     if isinstance(of_dvc, str):  # no number in YAML 1.2
         assert message_about(file).startswith("recipes.mine.optimizer.Adam.learning_rate: must be")
     else:
@@ -211,24 +213,24 @@ FILES = {
 
 @pytest.mark.parametrize("name", FILES)
 def test_dvc_and_this_project_read_the_same_values(name: str):
-    assert params.read(ROOT / name) == load_yaml(str(ROOT / name))
+    assert parameters.read(ROOT / name) == load_yaml(str(ROOT / name))
 
 
 @pytest.mark.parametrize(("name", "overrides"), FILES.items())
 def test_a_file_that_dvc_exp_run_has_rewritten_holds_the_same_values(
     file: Path, name: str, overrides: tuple[str, ...]
 ):
-    expected = params.read(ROOT / name)
+    expected = parameters.read(ROOT / name)
     file.write_bytes((ROOT / name).read_bytes())
     for override in overrides:  # each time it is read again as it was written
         apply_overrides(file, [override])
         key, _, value = override.partition("=")
         set_in(expected, key, YAML(typ="safe").load(value))
-        assert params.read(file) == expected
+        assert parameters.read(file) == expected
 
 
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_that_dvc_has_written_again_holds_the_same_values(file: Path, name: str):
-    expected = params.read(ROOT / name)
+    expected = parameters.read(ROOT / name)
     dump_yaml(str(file), load_yaml(str(ROOT / name)))
-    assert params.read(file) == expected
+    assert parameters.read(file) == expected

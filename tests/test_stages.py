@@ -22,7 +22,7 @@ STAGES = {
 }
 PROGRAMS = (
     *STAGES,
-    *("comparison.train", "comparison.views", "comparison.publish"),
+    *("comparison.train", "comparison.predict", "comparison.publish"),
     *("comparison.tabulate", "comparison.page"),
     *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
     *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),

@@ -1,12 +1,16 @@
 """A checkpoint comes back whole, to the run that saved it, or not at all."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fashion_mnist.checking import guard
+from fashion_mnist.learning import training
+from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.state import Checkpoint
+from tests.conftest import tiny_set
+from tests.jobs import job
 
 ARRAYS = {"history": np.array([[1.0, 0.5]]), "variable 0": np.arange(6, dtype=np.float32)}
 
@@ -30,25 +34,24 @@ def test_another_runs_is_ignored(path: Path):
     assert Checkpoint(path, b"theirs").load() is None
 
 
-def test_a_key_is_made_of_parameters_data_and_the_code_that_can_change_a_result(
+def test_a_key_is_made_of_the_job_the_images_and_the_code_that_can_move_a_weight(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    data, other = tmp_path / "data.npz", tmp_path / "other.npz"
-    data.write_bytes(b"images")
-    other.write_bytes(b"other images")
-    key = guard.fingerprint("a job", data)
-    assert guard.fingerprint("a job", data) == key
-    assert guard.fingerprint("another job", data) != key
-    assert guard.fingerprint("a job", other) != key
-    code = guard._code()
-    for name, matters in (
-        ("fashion_mnist/learning/state.py", True),
-        ("fashion_mnist/running/provenance.py", False),  # silent
-        ("comparison/never_loaded.py", False),
+    images = Examples(*tiny_set(20, seed=1))
+    copy = tmp_path / "learning"
+    shutil.copytree(training.CODE[0], copy)
+    monkeypatch.setattr(training, "CODE", (copy, *training.CODE[1:]))
+    key = training.fingerprint("model-1", job(), images, None)
+    assert training.fingerprint("model-1", job(), Examples(*tiny_set(20, seed=1)), None) == key
+    for others in (
+        ("model-2", job(), images, None),
+        ("model-1", job(epochs=3), images, None),
+        ("model-1", job(), Examples(*tiny_set(20, seed=2)), None),
+        ("model-1", job(), images, images),
     ):
-        edited = code | {name: "edited"}
-        monkeypatch.setattr(guard, "_code", lambda edited=edited: edited)
-        assert (guard.fingerprint("a job", data) != key) == matters, name
+        assert training.fingerprint(*others) != key
+    (copy / "loop.py").write_text("edited")
+    assert training.fingerprint("model-1", job(), images, None) != key
 
 
 def test_one_that_is_cut_off_anywhere_is_ignored(path: Path):

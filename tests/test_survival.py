@@ -136,7 +136,7 @@ def test_a_checkpoint_is_of_use_only_to_the_run_that_wrote_it(workspace: Workspa
     if change == "parameters":
         workspace.set_params(train__seed=7)
     elif change == "code":
-        with (workspace.path / "fashion_mnist/learning/splits.py").open("a") as code:
+        with (workspace.path / "fashion_mnist/candidates/splits.py").open("a") as code:
             code.write("\n# edited\n")
     else:
         shutil.copy(
@@ -236,7 +236,7 @@ def test_a_stage_ends_with_dvc_also_when_a_library_lets_python_do_nothing(worksp
         assert time.monotonic() - sent < 5
 
 
-@pytest.mark.parametrize("edited", ["params.yaml", "fashion_mnist/learning/splits.py"])
+@pytest.mark.parametrize("edited", ["params.yaml", "fashion_mnist/candidates/splits.py"])
 def test_an_edit_while_a_stage_runs_is_never_taken_for_what_it_ran_with(
     workspace: Workspace, edited: str
 ):

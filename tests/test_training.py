@@ -2,7 +2,7 @@
 
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +14,7 @@ from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.state import Checkpoint, Epoch
 from fashion_mnist.talk import training_log
 from tests.conftest import tiny_set
-from tests.jobs import ADAM, SMALL, job, recipe
+from tests.jobs import ADAM, SMALL, job, recipe, run
 
 TRAINING = Examples(*tiny_set(200, seed=1))
 VALIDATION = Examples(*tiny_set(50, seed=2))
@@ -23,10 +23,10 @@ VALIDATION = Examples(*tiny_set(50, seed=2))
 class Listener:
     """Calls `on_epoch` when an epoch has ended."""
 
-    def __init__(self, on_epoch: Callable[[list[Epoch]], None]) -> None:
+    def __init__(self, on_epoch: Callable[[Sequence[Epoch]], None]) -> None:
         self.finish_epoch = on_epoch
 
-    def start_epoch(self, history: list[Epoch]) -> None:
+    def start_epoch(self, history: Sequence[Epoch], batches: int) -> None:
         pass
 
     def finish_batches(self, count: int) -> None:
@@ -41,7 +41,7 @@ class Result(NamedTuple):
 
 def train(
     checkpoint: Checkpoint | None = None,
-    on_epoch: Callable[[list[Epoch]], None] = lambda _: None,
+    on_epoch: Callable[[Sequence[Epoch]], None] = lambda _: None,
     validation: Examples | None = VALIDATION,
     how: str = ADAM,
     **changes: object,
@@ -238,14 +238,13 @@ def test_a_job_that_is_run_again_continues_unless_its_arithmetic_is_another(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    Path("train.npz").write_bytes(b"the images' file")
 
-    def run() -> training.Trained:
-        return training.run("model-1", job(epochs=1), Path("train.npz"), TRAINING, VALIDATION)
+    def once() -> training.Trained:
+        return run(job(epochs=1), TRAINING, VALIDATION)
 
-    first, again = run(), run()
+    first, again = once(), once()
     monkeypatch.setattr(training, "has_fast_bfloat16", lambda: not precision.has_fast_bfloat16())
-    other = run()
+    other = once()
     assert first.history == again.history
     assert [trained.seconds is None for trained in (first, again, other)] == [False, True, False]
     assert capsys.readouterr().out.count("epoch 1/1") == 2
