@@ -6,7 +6,7 @@ BIN := .venv/bin
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report demo bench bench-full crash clean
+.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report demo bench bench-full crash clean clean-all
 .DEFAULT_GOAL := help
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -65,10 +65,17 @@ bench-full: .venv/installed  ## the same with nothing extrapolated, and five see
 crash: .venv/installed  ## kill the pipeline at 100 points and run it again: about an hour
 	@$(RUN) python -m tests.crash --points 100
 
-clean:  ## remove data, models, pages and DVC's cache, but not .venv or anything in git
-	rm -rf data/raw/*-ubyte data/processed/*.npz models/baseline.h5 models/candidates models/checkpoints
-	rm -rf plots/history plots/page plots/report.html plots/demo.html models/*.onnx comparison/*.onnx comparison/models
-	rm -rf .cache .dvc/cache .dvc/tmp comparison/.dvc/tmp
+CLEAN := data/raw data/processed/*.npz models/baseline.h5 models/candidates models/*.onnx plots/history \
+	plots/page plots/report.html plots/demo.html comparison/*.onnx .cache
+TRAINED := .dvc/cache .dvc/tmp models/checkpoints comparison/models comparison/.dvc/tmp
+
+clean:  ## remove data, models and pages; DVC's cache brings them back without training
+	rm -rf $(CLEAN)
+
+clean-all:  ## remove DVC's cache, checkpoints and queued experiments, too: lists them and asks first
+	@du -sh $(wildcard $(TRAINED))
+	@printf 'Delete these, which may be hours of training, and what make clean removes? [y/N] '
+	@read answer && test "$$answer" = y && rm -rf $(CLEAN) $(TRAINED)
 
 # setuptools first, to build packages without a wheel: pip itself would download it unverified.
 # The project's packages are installed in place, so that comparison/ finds them above it.

@@ -1,5 +1,9 @@
-"""The benchmark's page: tables and a picture from its results, then the notes."""
+"""Write the benchmark's page: tables and a picture from its results, then the notes.
 
+Run it after an edit of the notes; `make bench` runs it after a measurement.
+"""
+
+import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,8 +13,10 @@ from matplotlib.figure import Figure
 from fashion_mnist.reporting.markdown import table
 from fashion_mnist.scoring import figures
 from fashion_mnist.storage import files, records
+from fashion_mnist.talk import console
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results.json"
 GOALS = {  # what it is, whether it should be low or high, and the bound
     "pipeline_seconds": ("the whole pipeline (s)", "≤", 200),
     "pipeline_limit": ("... / its arithmetic at bfloat16 matmul speed", "≤", 2.0),
@@ -36,8 +42,17 @@ STEPS = {
 }
 
 
-def write(measured: Mapping[str, Any]) -> None:
+def main() -> None:
     """Write README.md and times.png."""
+    argparse.ArgumentParser(
+        description=__doc__.splitlines()[0], epilog="example: python -m benchmarks.page"
+    ).parse_args()
+    write(records.read_json(RESULTS))
+    console.say("wrote benchmarks/README.md and benchmarks/times.png")
+
+
+def write(measured: Mapping[str, Any]) -> None:
+    """Write both from what was measured."""
     files.write(HERE / "README.md", text(measured).encode())
     figures.save(picture(measured), HERE / "times.png")
 
@@ -205,3 +220,7 @@ def _seeds(seeds: Mapping[str, Any]) -> str:
         f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33 %.\n\n"
         + table(["seed", "validation loss", "validation accuracy", "test accuracy"], rows)
     )
+
+
+if __name__ == "__main__":
+    console.run(main)

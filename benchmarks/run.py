@@ -36,7 +36,6 @@ from fashion_mnist.storage.parameters import read as read_yaml
 from fashion_mnist.talk import console
 
 ROOT = Path(__file__).parent.parent
-RESULTS = ROOT / "benchmarks/results.json"
 ACCURACY = 0.9133  # the original's, on the test set
 FASTEST = "fastest"  # the recipe that reaches it soonest
 ORIGINAL_EPOCHS = (50, 10, 10, 10)
@@ -44,6 +43,7 @@ ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
 # The pipeline is run on these, and the rest is extrapolated.
 SHORT_IMAGES, ALL_IMAGES, SHORT_EPOCHS = 12_000, 60_000, 2
 CORES = usable_cores()
+TRAININGS = ("train", "baseline")
 
 IMPORT = "from fashion_mnist.learning import backend; import tensorflow"
 
@@ -190,9 +190,22 @@ def steps(threads: int) -> dict[str, Any]:
     return json.loads(python("benchmarks.steps", str(threads), where=ROOT).output.splitlines()[-1])
 
 
-def arithmetic(multiply_adds: int, images: int) -> int:
-    """Operations of an epoch: a product and a sum each, forward and twice backward."""
-    return 6 * multiply_adds * images
+def operations(multiply_adds: Mapping[str, int]) -> dict[str, int]:
+    """Operations of a candidate's epoch, and of all trainings of the pipeline.
+
+    Args:
+        multiply_adds: of each architecture, for one image. Each is a product and a sum, forward
+            and twice backward.
+    """
+    values = parameters()
+    epochs_of = {key: values["recipes"][values[key]["recipe"]]["epochs"] for key in TRAININGS}
+    epoch = {
+        key: 6 * multiply_adds[values[key]["architecture"]] * ORIGINAL_IMAGES[0]
+        for key in TRAININGS
+    }
+    candidates = len(values["train"]["splits"]) * epochs_of["train"] * epoch["train"]
+    baseline = epochs_of["baseline"] * epoch["baseline"]
+    return {"epoch": epoch["train"], "pipeline": candidates + baseline}
 
 
 def pytorch() -> float | None:
@@ -330,25 +343,19 @@ def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
     old, new, whole = (measured[key] for key in ("original", "one_model", "pipeline"))
     one, all_cores = measured["steps"]["1"], measured["steps"][str(CORES)]
     jobs = measured["jobs"]
-    values = parameters()
-    improved, first_version = (
-        arithmetic(all_cores["multiply_adds"][values[key]["architecture"]], ORIGINAL_IMAGES[0])
-        for key in ("train", "baseline")
-    )
-    candidate, baseline = (
-        values["recipes"][values[key]["recipe"]]["epochs"] for key in ("train", "baseline")
-    )
-    operations = len(values["train"]["splits"]) * candidate * improved + baseline * first_version
+    operations = measured["operations"]
     step, rates = all_cores["step_seconds"], all_cores["flops"]
     epoch = new["seconds_an_epoch"]
     largest = max(new["peak_bytes"], whole["peak_bytes"])
     loaded = measured["import_peak_bytes"]
     return {
         "pipeline_seconds": whole["parallel_seconds"],
-        "pipeline_limit": over(whole["parallel_seconds"], operations / rates["bfloat16"]),
+        "pipeline_limit": over(
+            whole["parallel_seconds"], operations["pipeline"] / rates["bfloat16"]
+        ),
         "default_overhead": over(one["step_seconds"]["default"], one["step_seconds"]["plain"]),
-        "epoch_limit_bfloat16": over(epoch, improved / rates["bfloat16"]),
-        "epoch_limit": over(epoch, improved / rates["float32"]),
+        "epoch_limit_bfloat16": over(epoch, operations["epoch"] / rates["bfloat16"]),
+        "epoch_limit": over(epoch, operations["epoch"] / rates["float32"]),
         "five_conv_step": over(step["five_conv"], sum(all_cores["convolution_seconds"].values())),
         "repro_parallel": over(whole["parallel_seconds"], whole["serial_seconds"]),
         "repro_original": over(whole["parallel_seconds"], old["seconds_of_program"]),
@@ -386,7 +393,7 @@ def main() -> None:
     full = parser.parse_args().full
     if not (ROOT / "data/processed/train.npz").exists():
         raise InputError("data/processed/train.npz is missing: run `make repro` first")
-    before = records.read_json(RESULTS) if RESULTS.exists() else {}
+    before = records.read_json(page.RESULTS) if page.RESULTS.exists() else {}
     first_epoch = before.get("original", {}).get("epoch_of_first_reaching")
     started = monotonic()
     measured: dict[str, Any] = {"full": full, "machine": machine()}
@@ -403,11 +410,12 @@ def main() -> None:
         ):
             measured[key] = measure()
             console.say(f"{monotonic() - started:6.0f} s  {key}: {measured[key]}")
+    measured["operations"] = operations(measured["steps"][str(CORES)]["multiply_adds"])
     measured["ratios"] = ratios(measured)
     measured["seconds"] = monotonic() - started
-    records.write_json(RESULTS, measured)
-    page.write(records.read_json(RESULTS))
-    console.say(f"wrote {RESULTS}, benchmarks/README.md and benchmarks/times.png")
+    records.write_json(page.RESULTS, measured)
+    page.write(records.read_json(page.RESULTS))
+    console.say(f"wrote {page.RESULTS}, benchmarks/README.md and benchmarks/times.png")
 
 
 if __name__ == "__main__":

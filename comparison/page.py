@@ -115,27 +115,24 @@ def differences(compared: Mapping[str, Any]) -> str:
     names = [row["name"] for row in compared["rows"]]
     grid = markdown.table(
         ["", *(f"`{name}`" for name in names[1:])],
-        [
-            [f"`{a}`", *(_difference(pairs.get((a, b)), len(pairs)) for b in names[1:])]
-            for a in names[:-1]
-        ],
+        [[f"`{a}`", *(_difference(pairs.get((a, b))) for b in names[1:])] for a in names[:-1]],
     )
     return (
         "## Which differences are significant\n\n"
         "Each figure is the accuracy of the network in the column minus that of the network in\n"
         "the row, in percentage points, averaged over seeds. A difference in brackets is not\n"
         "significant: a paired permutation test on the test images gives it a p-value above "
-        f"{SIGNIFICANT}\nafter Bonferroni correction for {len(pairs)} pairs. The test and the "
+        f"{SIGNIFICANT}\nafter Holm's correction for {len(pairs)} pairs. The test and the "
         "intervals above account\nonly for the choice of test images; the table shows the "
         f"spread over seeds.\n\n{grid}"
     )
 
 
-def _difference(pair: Mapping[str, Any] | None, pairs: int) -> str:
+def _difference(pair: Mapping[str, Any] | None) -> str:
     if pair is None:
         return ""
     points = f"{100 * pair['difference']:+.2f}"
-    return points if pair["p"] * pairs <= SIGNIFICANT else f"({points})"
+    return points if pair["p_corrected"] <= SIGNIFICANT else f"({points})"
 
 
 def picture(rows: Sequence[Row]) -> Figure:

@@ -51,13 +51,7 @@ def tabulate(values: Mapping[str, Any]) -> None:
     for each in lines:
         each |= accuracy(correct[each["name"]])
         each["six_views"] = accuracy(correct_averaged[each["name"]])
-    records.write_json(
-        RESULTS,
-        {
-            "rows": lines,
-            "pairs": [pair(correct, a, b) for a, b in combinations(correct, 2)],
-        },
-    )
+    records.write_json(RESULTS, {"rows": lines, "pairs": differences(correct)})
     console.say(f"wrote {RESULTS}")
 
 
@@ -124,13 +118,27 @@ def accuracy(correct: np.ndarray) -> dict[str, Any]:
     return {**interval, "by_seed": correct.mean(axis=1).tolist()}
 
 
-def pair(correct: Mapping[str, np.ndarray], a: str, b: str) -> dict[str, Any]:
-    """How much more accurate `b` is than `a` over all seeds, and whether that may be chance."""
-    from fashion_mnist.scoring.significance import paired_permutation
+def differences(correct: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
+    """For each pair, how much more accurate `b` is than `a`, and whether that may be chance.
 
-    by_image = [correct[row].mean(axis=0) for row in (a, b)]
-    difference = float(by_image[1].mean() - by_image[0].mean())
-    return {"a": a, "b": b, "difference": difference, "p": paired_permutation(*by_image)}
+    Args:
+        correct: bool (seeds, N), by row.
+    """
+    from fashion_mnist.scoring.significance import holm, paired_permutation
+
+    by_image = {row: each.mean(axis=0) for row, each in correct.items()}
+    pairs = list(combinations(by_image, 2))
+    p_values = [paired_permutation(by_image[a], by_image[b], len(pairs)) for a, b in pairs]
+    return [
+        {
+            "a": a,
+            "b": b,
+            "difference": float(by_image[b].mean() - by_image[a].mean()),
+            "p": p,
+            "p_corrected": corrected,
+        }
+        for (a, b), p, corrected in zip(pairs, p_values, holm(p_values), strict=True)
+    ]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,13 @@ PROGRAMS = (
     *("comparison.train", "comparison.predict", "comparison.publish"),
     *("comparison.tabulate", "comparison.page"),
     *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
-    *("benchmarks.run", "benchmarks.original", "benchmarks.seeds", "benchmarks.growth"),
+    *(
+        "benchmarks.run",
+        "benchmarks.original",
+        "benchmarks.seeds",
+        "benchmarks.growth",
+        "benchmarks.page",
+    ),
 )
 
 every_stage = pytest.mark.parametrize(

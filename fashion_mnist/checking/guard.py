@@ -1,15 +1,18 @@
 """A check that nothing is edited that a stage depends on while the stage runs."""
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.storage import files, parameters
 
 PIPELINE = "dvc.yaml"
+VERSIONS = Path(__file__).parents[2] / "versions.yaml"
 
 
 @contextmanager
@@ -17,11 +20,14 @@ def unchanged(read: Callable[[], object]) -> Iterator[None]:
     """Check at the end that neither code nor what `read` gives was edited in the meantime.
 
     DVC records parameters and code when a stage has ended. An edit made while the stage ran
-    would be recorded as if it had produced the result.
+    would be recorded as if it had produced the result; so would other versions of the libraries
+    than those in `versions.yaml`.
 
     Raises:
-        InputError: the parameters, or code that the stage has loaded, were edited.
+        InputError: the parameters, or code that the stage has loaded, were edited; or another
+            version of a library is installed.
     """
+    _check_versions()
     code, values = _code(), read()
     yield
     if read() != values:
@@ -31,6 +37,17 @@ def unchanged(read: Callable[[], object]) -> Iterator[None]:
         if path in code and edited.get(path) != code[path]:
             name = os.path.relpath(path)
             raise InputError(f"{name} was edited while this stage ran: run it again")
+
+
+def _check_versions() -> None:
+    for section in parameters.read(VERSIONS).values():
+        for library, pin in section.items():
+            with contextlib.suppress(PackageNotFoundError):
+                if (installed := version(library)) != pin:
+                    raise InputError(
+                        f"{library} {installed} is installed, and versions.yaml names {pin}: "
+                        "run `make install`, or name the version that you want to compute with"
+                    )
 
 
 def _code() -> dict[Path, str]:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -224,14 +224,18 @@ def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
 
 def _keys_beside(schema: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
     """The keys that the schema has at the place of an unknown one."""
-    section: Any = schema
+    section = schema
     for part in location[:-1]:
-        field = section.model_fields.get(part) if hasattr(section, "model_fields") else None
-        annotation = field.annotation if field else section
-        arguments = getattr(annotation, "__args__", ())
-        sections = [each for each in arguments if hasattr(each, "model_fields")]
-        section = (sections or arguments[-1:] or [annotation])[0]
+        if field := section.model_fields.get(str(part)):
+            section = _section_in(field.annotation) or section
     return list(section.model_fields)
+
+
+def _section_in(annotation: Any) -> type[BaseModel] | None:
+    """The section in an annotation such as `dict[str, Recipe]` or `EarlyStopping | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_section_in, get_args(annotation))), None)
 
 
 class _Stage(BaseModel):

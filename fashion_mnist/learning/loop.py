@@ -107,7 +107,6 @@ def fit(
             if not math.isfinite(epoch.loss) or (validation and not math.isfinite(epoch.val_loss)):
                 raise Diverged(number)
             state.add(epoch)
-            state.restore_weights()
             if checkpoint:
                 checkpoint.save(state.arrays())
             progress.finish_epoch(tuple(state.history))

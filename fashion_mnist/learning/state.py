@@ -61,20 +61,17 @@ class TrainingState:
         self._variables = [*trainer.variables, *self._optimizer.variables]
 
     def keep_weights(self) -> None:
-        """Call it before averages replace the weights."""
+        """Call it before averages replace the weights at the end of `fit`."""
         if self._optimizer.use_ema:
             self._weights = _values(self._trainer.trainable_variables)
 
-    def restore_weights(self) -> None:
-        """Call it after the averages were validated."""
-        if self._optimizer.use_ema:
-            _assign(self._trainer.trainable_variables, self._weights)
-
     def add(self, epoch: Epoch) -> None:
-        """Append an epoch that has ended."""
+        """Append an epoch that was validated, and put averaged weights back to the others."""
         self.history.append(epoch)
         if self._recipe.early_stopping and kept(self.history, self._recipe) is epoch:
             self._best_weights = self._network.get_weights()
+        if self._optimizer.use_ema:
+            _assign(self._trainer.trainable_variables, self._weights)
 
     def finish(self) -> None:
         """Leave the network with the weights that are kept."""
