@@ -3,7 +3,6 @@
 Writes benchmarks/growth.json. The machine must be idle.
 """
 
-import argparse
 import tempfile
 from pathlib import Path
 
@@ -18,9 +17,7 @@ IMAGES = (7_500, 15_000, 30_000, 45_000, 60_000)  # of one split
 
 def main() -> None:
     """Measure, and write the results."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m benchmarks.growth"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m benchmarks.growth")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         measured = {

@@ -3,7 +3,6 @@
 Run it after an edit of the notes; `make bench` runs it after a measurement.
 """
 
-import argparse
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,9 +43,7 @@ STEPS = {
 
 def main() -> None:
     """Write README.md and times.png."""
-    argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="example: python -m benchmarks.page"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m benchmarks.page")
     write(records.read_json(RESULTS))
     console.say("wrote benchmarks/README.md and benchmarks/times.png")
 

@@ -3,7 +3,6 @@
 Run it in comparison/, after `dvc repro` there.
 """
 
-import argparse
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -29,9 +28,7 @@ Row = Mapping[str, Any]
 
 def main() -> None:
     """Write all of it."""
-    argparse.ArgumentParser(
-        description=__doc__.splitlines()[0], epilog="example: python -m comparison.page"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m comparison.page")
     compared = records.read_json(RESULTS)
     figures.save(picture(compared["rows"]), HERE / "accuracy.png")
     files.write(HERE / "README.md", page(compared).encode())

@@ -1,6 +1,5 @@
 """Copy the model named by `best` to its path in git."""
 
-import argparse
 from pathlib import Path
 
 from comparison.talk import params
@@ -18,9 +17,7 @@ def read() -> str:
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m comparison.publish"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m comparison.publish")
     params.load()
     with guard.unchanged(read):
         best = read()

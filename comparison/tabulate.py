@@ -1,6 +1,5 @@
 """Put the rows side by side: sizes, accuracies, and which differences are significant."""
 
-import argparse
 import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -22,9 +21,7 @@ RESULTS = Path("results.json")
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m comparison.tabulate"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m comparison.tabulate")
     params.load()
     with guard.unchanged(parameters.read):
         tabulate(parameters.read())

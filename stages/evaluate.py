@@ -1,6 +1,5 @@
 """Score the best model on the test set."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,9 +20,7 @@ MISTAKES = 24
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m stages.evaluate"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m stages.evaluate")
     params.load()
     with guard.unchanged(read):
         splits, has_flips = read()

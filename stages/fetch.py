@@ -1,6 +1,5 @@
 """Fetch and verify the four Fashion-MNIST IDX files, from the first source that has them."""
 
-import argparse
 from functools import partial
 from pathlib import Path
 
@@ -20,9 +19,7 @@ def read() -> Fetch:
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m stages.fetch"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m stages.fetch")
     params.load()
     with guard.unchanged(read):
         wanted = read()

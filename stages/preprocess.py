@@ -1,6 +1,5 @@
 """Turn the IDX files into npz files, and count what is in them."""
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -40,9 +39,7 @@ def summary(images: np.ndarray, labels: np.ndarray) -> dict:
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m stages.preprocess"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m stages.preprocess")
     params.load()
     with guard.unchanged(wanted):
         train_images, train_labels = read("train")

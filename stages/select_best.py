@@ -1,6 +1,5 @@
 """Make the candidate with the lowest validation loss the best model."""
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 
 from fashion_mnist.checking import guard, params
@@ -10,9 +9,7 @@ from fashion_mnist.talk import console, results
 
 def main() -> None:
     """Run the stage."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m stages.select_best"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m stages.select_best")
     params.load()
     with guard.unchanged(read):
         select(outs.candidates(read()))

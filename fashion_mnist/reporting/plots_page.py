@@ -3,7 +3,6 @@
 `python -m fashion_mnist.reporting.plots_page` writes it and has this clone's DVC use it.
 """
 
-import argparse
 import subprocess
 import sys
 from pathlib import Path
@@ -69,9 +68,7 @@ def template() -> str:
 
 def main() -> None:
     """Write the template and name it in .dvc/config.local, which is not in git."""
-    argparse.ArgumentParser(
-        description=__doc__, epilog="example: python -m fashion_mnist.reporting.plots_page"
-    ).parse_args()
+    console.takes_no_arguments(__doc__, "python -m fashion_mnist.reporting.plots_page")
     if not Path(".dvc").is_dir():
         raise InputError(".dvc is missing: run this from the project's folder")
     page = template()

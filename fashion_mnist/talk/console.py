@@ -1,5 +1,6 @@
 """How this project's programs print messages, fail and stop."""
 
+import argparse
 import contextlib
 import faulthandler
 import io
@@ -23,6 +24,17 @@ GRACE = 2.0  # seconds that an interrupted stage has to tidy up
 NO_MEMORY = re.compile(
     r"OOM when allocating|received an exception:Status:1,|std::bad_alloc|failed to map segment"
 )
+
+
+def takes_no_arguments(about: str | None, example: str) -> None:
+    """Show a program's help if it is asked for, and refuse arguments.
+
+    Args:
+        about: the program's docstring.
+        example: a command line.
+    """
+    about = (about or "").partition("\n")[0]
+    argparse.ArgumentParser(description=about, epilog=f"example: {example}").parse_args()
 
 
 def say(text: str) -> None:
