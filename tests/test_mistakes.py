@@ -140,6 +140,11 @@ MISTAKES = {
         ("stages.evaluate",),
         "data/processed/test.npz is missing: `dvc repro preprocess` makes it",
     ),
+    "another version of a library": Mistake(
+        lambda folder: (folder / "versions.yaml").write_text("learning: {numpy: 1.0.0}\n"),
+        ("stages.select_best",),
+        "is installed, and versions.yaml names 1.0.0: run `make install`",
+    ),
     "a model file that is none": Mistake(
         written("notes.h5", b"not a model"),
         (*SCORE, "notes.h5"),

@@ -8,7 +8,7 @@ from fashion_mnist.checking import params
 from fashion_mnist.learning import networks
 from fashion_mnist.learning.prediction import loss_and_accuracy
 from fashion_mnist.scoring import scores
-from fashion_mnist.scoring.significance import paired_permutation
+from fashion_mnist.scoring.significance import holm, paired_permutation
 from fashion_mnist.scoring.size import multiply_adds
 from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT
@@ -92,6 +92,18 @@ def test_of_many_images_the_p_value_is_near_mcnemars_and_the_same_each_time():
     a = np.array([1.0] * 40 + [0.0] * 60)
     first, again = (paired_permutation(a, 1 - a) for _ in range(2))
     assert first == again == pytest.approx(0.0569, abs=0.01)  # exact: 2 * P(binomial <= 40)
+
+
+def test_a_clear_difference_stays_significant_however_many_pairs_are_tested():
+    a, b = np.zeros(200), np.ones(200)
+    for pairs in (1, 253, 1000):
+        assert pairs * paired_permutation(a, b, pairs) < 0.05
+
+
+def test_holms_correction_multiplies_the_smallest_p_value_by_the_number_of_tests():
+    # Holm 1979: 3 * 0.01, then 2 * 0.02, then the larger of 1 * 0.03 and the one before.
+    assert holm([0.03, 0.01, 0.02]) == pytest.approx([0.04, 0.03, 0.04])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
 def counted(text: str) -> int:

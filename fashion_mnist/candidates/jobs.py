@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import Field, TypeAdapter
 
 from fashion_mnist.learning.schema import Job, Layer, Recipe, Section, Seed, Threads
@@ -45,10 +46,11 @@ def read(name: str) -> tuple[Job, Split]:
     values = parameters.read()
     train = Train.model_validate(values["train"])
     chosen = Baseline.model_validate(values["baseline"]) if name == outs.BASELINE else train
-    return (
-        job(values, chosen.architecture, chosen.recipe, train),
-        Split.model_validate(values["split"]),
-    )
+    planned = job(values, chosen.architecture, chosen.recipe, train)
+    if split := outs.split_of(name):  # else all candidates would start from the same weights
+        draw = np.random.SeedSequence([train.seed, split]).generate_state(1)
+        planned = planned._replace(seed=int(draw[0]))
+    return planned, Split.model_validate(values["split"])
 
 
 def job(values: Mapping[str, Any], architecture: str, recipe: str, train: Train) -> Job:
