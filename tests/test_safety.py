@@ -2,9 +2,6 @@
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 
 from tests.conftest import ROOT
 
@@ -41,14 +38,13 @@ def offences(source: str) -> Iterator[str]:
                 yield from CALLS & {called.split(".")[-1]}
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
-def test_no_source_lets_a_file_run_code(path: Path):
-    assert list(offences(path.read_text(encoding="utf-8"))) == []
+def test_no_source_lets_a_file_run_code():
+    found = {path: list(offences(path.read_text(encoding="utf-8"))) for path in SOURCES}
+    assert {path: offence for path, offence in found.items() if offence} == {}
 
 
-@pytest.mark.parametrize(
-    "source",
-    [
+def test_what_would_is_noticed():
+    for source in (
         "import pickle",
         "from pickle import load",
         "np.load(path)",
@@ -58,7 +54,5 @@ def test_no_source_lets_a_file_run_code(path: Path):
         "subprocess.run('ls', shell=True)",
         "keras.saving.load_model(path)",
         "keras.utils.get_file(url)",
-    ],
-)
-def test_what_would_is_noticed(source: str):
-    assert list(offences(source))
+    ):
+        assert list(offences(source)), source
