@@ -122,10 +122,9 @@ def test_an_edit_of_params_reruns_just_what_it_can_change(
         ("fashion_mnist/scoring/figures.py", {"evaluate"}),
         ("fashion_mnist/scoring/scores.py", {"evaluate"}),
         ("fashion_mnist/model_files/loading.py", {"evaluate"}),
-        ("fashion_mnist/ingest/sources.py", {"fetch"}),
-        ("fashion_mnist/ingest/idx.py", {"preprocess"}),
+        ("fashion_mnist/ingest/sources.py", {"fetch", "preprocess"}),
         ("fashion_mnist/candidates/splits.py", MODELS),
-        ("fashion_mnist/learning/loop.py", MODELS),
+        ("fashion_mnist/learning/loop.py", {*MODELS, "evaluate"}),
         ("stages/select_best.py", {"select_best"}),
     ],
 )
@@ -134,6 +133,17 @@ def test_an_edit_of_code_reruns_just_what_it_can_change(
 ):
     with (workspace.path / file).open("a") as code:
         code.write("\n# edited\n")
+    assert stale(workspace) == stages
+
+
+@pytest.mark.parametrize(
+    ("library", "stages"), [("tensorflow", {*MODELS, "evaluate"}), ("matplotlib", {"evaluate"})]
+)
+def test_another_version_of_a_library_reruns_what_computes_with_it(
+    workspace: Workspace, library: str, stages: set[str]
+):
+    path = workspace.path / "versions.yaml"
+    path.write_text(path.read_text().replace(f"{library}: ", f"{library}: 9"))
     assert stale(workspace) == stages
 
 
