@@ -21,7 +21,8 @@ examples:
   dvc-parallel                          everything in this folder's dvc.yaml
   dvc-parallel --jobs 4 train@1         one stage and all that it needs, on four cores
   dvc-parallel --dry                    what would run, and how long it would take
-  dvc-parallel -S train.lr=0.1,0.01     two experiments, which `dvc exp show` lists"""
+  dvc-parallel -S train.lr=0.1,0.01     two experiments, which `dvc exp show` lists
+  dvc-parallel --accept                 no run after a comment or a formatter, see the README"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -91,6 +92,13 @@ def parser() -> Parser:
         metavar="NAME",
         help="run as an experiment of this name",
     )
+    parser.add_argument(
+        "--accept",
+        action="store_true",
+        help="run nothing: record edits of Python files that change only comments, docstrings or "
+        "formatting; whether a stage reads its own source, line numbers or __doc__ is for you to "
+        "know",
+    )
     return parser
 
 
@@ -109,6 +117,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         pull=given.pull,
         allow_missing=given.allow_missing,
     )
+    if given.accept:
+        from dvc_parallel.accept import accept
+
+        if jobs or given.scheduler or given.force or given.pull or given.set_param or given.name:
+            raise InputError(
+                "--accept runs nothing: only --dry, --downstream and --single-item go with it"
+            )
+        return accept(options, given.dry)
     if given.set_param or given.name:
         from dvc_parallel.experiments import run_experiments
 

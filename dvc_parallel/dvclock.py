@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -82,6 +82,23 @@ def _shown(path: Path) -> str:
     return Path(os.path.relpath(path)).as_posix()
 
 
+def write(path: Path, entries: Mapping[str, Any], order: Sequence[str] = ()) -> None:
+    """Put the stages' entries into a dvc.lock: in that order, others behind, as they were."""
+    from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    data = parse_yaml_for_update(text, str(path)) or {"schema": "2.0"}
+    stages = data.get("stages") or OrderedDict()
+    data["stages"] = stages
+    stages.update(entries)
+    order = [name for name in order if name in stages]
+    order += [name for name in stages if name not in order]
+    if order != list(stages):
+        for name in order:
+            stages.move_to_end(name)
+    files.write(path, dumps_yaml(data))
+
+
 class LockFiles:
     """Writes what becomes of the stages into the dvc.lock files of a run.
 
@@ -121,25 +138,10 @@ class LockFiles:
         with lock_repo(self._repo):
             started = monotonic()
             for path, entries in self._pending.items():
-                self._write(path, entries)
+                write(path, entries, self._orders[str(path)])
             self._cost = monotonic() - started
         self._pending = {}
         self._at_risk = 0.0
-
-    def _write(self, path: Path, entries: Mapping[str, Any]) -> None:
-        from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
-
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        data = parse_yaml_for_update(text, str(path)) or {"schema": "2.0"}
-        stages = data.get("stages") or OrderedDict()
-        data["stages"] = stages
-        stages.update(entries)
-        order = [name for name in self._orders[str(path)] if name in stages]
-        order += [name for name in stages if name not in order]
-        if order != list(stages):
-            for name in order:
-                stages.move_to_end(name)
-        files.write(path, dumps_yaml(data))
 
     def close(self) -> None:
         """Write the rest, and forget the order of each file that is complete."""
