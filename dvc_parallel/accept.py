@@ -135,14 +135,11 @@ def _edited(stage: "PipelineStage", upstream: Iterable["Stage"], proofs: "Proofs
 
 
 def _check_missing(dep: Any, upstream: Iterable["Stage"]) -> None:
-    """Data that a clone does not have is no obstacle, if dvc.lock tells which it would be."""
-    path = Path(dep.fs_path)
-    made = [out for stage in upstream for out in stage.outs]
-    same = [out for out in made if out.fs_path == dep.fs_path]
-    if any(out.hash_info != dep.hash_info for out in same):
+    """Data that a clone does not have is no obstacle; a file of git's that was removed is."""
+    made = [out for stage in upstream for out in stage.outs if out.fs_path == dep.fs_path]
+    if any(out.hash_info != dep.hash_info for out in made):
         raise UnprovenError(f"{dep} is modified")
-    near = {Path(out.fs_path) for out in made}
-    if not dep.hash_info or not any(p.is_relative_to(path) or path.is_relative_to(p) for p in near):
+    if not dep.hash_info or (not made and history.is_tracked(Path(dep.fs_path))):
         raise UnprovenError(f"{dep} is missing")
 
 

@@ -35,6 +35,13 @@ def digest(content: bytes, algorithm: str) -> str:
     return str(fobj_md5(io.BytesIO(content), name=algorithm))
 
 
+def is_tracked(path: Path) -> bool:
+    """Whether git has the file, or files in the folder, even if it is not in the workspace."""
+    folder = next(parent for parent in path.parents if parent.is_dir())
+    name = str(path.relative_to(folder))
+    return bool(_git(folder, "ls-files", "--with-tree=HEAD", "--", name))
+
+
 def find_file(path: Path, recorded: "HashInfo") -> bytes | None:
     """What the file held when it had that hash; None if git does not know."""
     with _reader(path.parent) as reader:

@@ -42,7 +42,7 @@ stages:
 stages:
   show:
     cmd: cp ../src/net.py shown.txt
-    deps: [../src, ../train.py]
+    deps: [../src, ../train.py, ../raw.txt]
     outs: [shown.txt]
 """,
 }
@@ -128,8 +128,11 @@ def test_records_what_dvc_commit_would(
     assert accepted != before
     assert clone.accept() == 0
     assert clone.lock() == accepted
+    git(project.folder, "checkout", "dvc.lock")
     (project.folder / "raw.txt").unlink()
-    assert "fetch' is cached" in parallel(project.folder).stdout  # the run cache has it, too
+    with chdir(project.folder), Repo() as repo, repo.lock:
+        repo.stage_cache.restore(repo.stage.load_one(name="fetch"))
+    assert (project.folder / "raw.txt").exists()  # the run cache has it, too
     assert project.committed() == accepted
 
 
@@ -137,7 +140,9 @@ def test_reaches_above_a_project_in_a_subfolder(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.form()
+    raw = (project.folder / "raw.txt").rename(project.folder / "away.txt")  # made by no stage here
     assert project.accept(within="other") == 0
+    raw.rename(project.folder / "raw.txt")
     assert "show: accepted: ../src/net.py, ../train.py changed" in capsys.readouterr().out
     accepted = project.lock("other")
     assert project.committed("other") == accepted
@@ -194,11 +199,9 @@ def broken(project: Project) -> None:
 
 
 def never_committed(project: Project) -> None:
-    lock = project.folder / "dvc.lock"
+    project.edit("src/net.py", "0.1", "0.10")
     with chdir(project.folder), Repo() as repo:
-        project.edit("src/net.py", "0.1", "0.10")
         repo.commit("train", force=True)
-    assert lock.exists()
     project.edit("src/net.py", "0.10", "0.1")
 
 
@@ -257,7 +260,7 @@ def test_what_stands_in_the_way_is_one_sentence(project: Project) -> None:
         "error: --accept runs nothing: only --dry, --downstream and --single-item go with it\n"
     )
     (project.folder / "dvc.lock").write_bytes(project.lock()[:-100] + b"{")
-    with pytest.raises(InputError, match="dvc.lock is damaged: restore it"):
+    with pytest.raises(InputError, match=r"dvc\.lock is damaged: restore it"):
         project.accept()
     with chdir(project.folder), Repo() as repo, repo.config.edit("local") as local:
         local["core"] = {"no_scm": True}
