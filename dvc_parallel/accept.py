@@ -174,7 +174,7 @@ class Proofs:
 
 def _prove(dep: "Dependency", before: "HashInfo", meta: "Meta") -> list[str]:
     path = Path(dep.fs_path)
-    if before.isdir != dep.hash_info.isdir or not before:
+    if dep.protocol != "local" or not before or before.isdir != dep.hash_info.isdir:
         raise UnprovenError(f"{dep} is modified")
     if not before.isdir:
         return [_prove_file(path, before, dep.hash_info)]

@@ -45,7 +45,7 @@ def is_tracked(path: Path) -> bool:
 def find_file(path: Path, recorded: "HashInfo") -> bytes | None:
     """What the file held when it had that hash; None if git does not know."""
     with _reader(path.parent) as reader:
-        for commit in _commits(path):
+        for commit in _commits(path.parent, path.name):
             content = reader.read(f"{commit}:./{path.name}")
             if content is not None and digest(content, str(recorded.name)) == recorded.value:
                 return content
@@ -68,12 +68,12 @@ def find_folder(
         now: what it holds now; what git ignores of this may have been there before.
         ignore: which files DVC leaves out.
     """
-    unknown = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", path.name]
-    ignored = {os.path.relpath(name, path.name) for name in _split(_git(path.parent, *unknown))}
+    unknown = ["ls-files", "-z", "--others", "--ignored", "--exclude-standard", "--", "."]
+    ignored = set(_split(_git(path, *unknown)))
     local = {name: entry for name, entry in now.items() if name in ignored}
     hashes: dict[str, str] = {}
-    with _reader(path.parent) as reader:
-        for commit in _commits(path):
+    with _reader(path) as reader:
+        for commit in _commits(path, "."):
             blobs = {
                 name: (blob, size)
                 for name, (blob, size) in _blobs(path, commit).items()
@@ -96,27 +96,20 @@ def find_folder(
     return None
 
 
-def _commits(path: Path) -> list[str]:
-    """The commits that changed it, on all branches and in the reflog, newest first."""
-    found = _git(
-        path.parent,
-        "log",
-        "--all",
-        "--reflog",  # what was amended or rebased
-        "--full-history",
-        f"--max-count={COMMITS}",
-        "--format=%H",
-        "--",
-        path.name,
-    )
-    return found.decode().split()
+def _commits(folder: Path, name: str) -> list[str]:
+    """The commits that changed it, on all branches and in the reflog, newest first.
+
+    The reflog has what was amended or rebased.
+    """
+    which = ["--all", "--reflog", "--full-history", f"--max-count={COMMITS}"]
+    return _git(folder, "rev-list", *which, "--", name).decode().split()
 
 
-def _blobs(path: Path, commit: str) -> dict[str, tuple[str, int]]:
+def _blobs(folder: Path, commit: str) -> dict[str, tuple[str, int]]:
     """The files of a folder in a commit, each with git's name for its content, and its size."""
-    folder = f"{commit}:./{path.name}"
+    listed = _git(folder, "ls-tree", "-r", "-z", "-l", "--full-tree", f"{commit}:./")
     found = {}
-    for line in _split(_git(path.parent, "ls-tree", "-r", "-z", "-l", "--full-tree", folder)):
+    for line in _split(listed):
         about, name = line.split("\t", 1)
         _, kind, blob, size = about.split()
         if kind == "blob":
