@@ -17,7 +17,7 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.exporting import onnx
 from fashion_mnist.learning import prediction
 from fashion_mnist.model_files import loading
-from fashion_mnist.pictures import garments
+from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import outs
 from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.browser import Chromium, Page
@@ -60,7 +60,8 @@ def written(shared: Path) -> Path:
         web = runtime.get(ROOT / runtime.CACHE)
         model, _ = onnx.to_onnx(loading.load_model(ROOT / outs.BEST_MODEL))
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
-        path.write_text(page.render(model, web, garments, examples), encoding="utf-8")
+        shared = vars(decoding) | vars(garments)
+        path.write_text(page.render(model, web, shared, examples), encoding="utf-8")
 
     try:
         only_once(path, write)

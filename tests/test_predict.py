@@ -22,7 +22,7 @@ from fashion_mnist.commands import predict
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import networks, prediction, saving
 from fashion_mnist.model_files import loading
-from fashion_mnist.pictures import garments
+from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import dataset, outs
 from tests.conftest import ROOT, Call, Workspace, tiny_set
 
@@ -347,7 +347,7 @@ def test_what_is_no_picture_is_refused_in_a_sentence(bad: str, capfd: pytest.Cap
 
 
 def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(garments, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(decoding, "MOST_BYTES", 2**20)
     with (
         pytest.raises(InputError, match="is larger than 1 MiB"),
         Path("/dev/zero").open("rb") as it,
@@ -355,7 +355,7 @@ def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
         garments.read(it)
 
 
-@pytest.mark.parametrize("kind", garments.FORMATS)
+@pytest.mark.parametrize("kind", decoding.FORMATS)
 def test_damaged_bytes_raise_nothing_else(kind: str, capfd: pytest.CaptureFixture[str]):
     whole = np.frombuffer(encoded(LIGHT.resize((40, 40)).convert("RGB"), kind), np.uint8)
     random = np.random.default_rng(0)

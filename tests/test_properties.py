@@ -22,7 +22,7 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.learning import networks
 from fashion_mnist.model_files import allowed, descriptions, hdf5
-from fashion_mnist.pictures import garments
+from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import dataset, records
 from tests.conftest import ROOT
 
@@ -194,7 +194,7 @@ def picture(kind: str) -> bytes:
     return file.getvalue()
 
 
-@given(st.sampled_from(garments.FORMATS).map(picture).flatmap(damages) | st.binary(max_size=60))
+@given(st.sampled_from(decoding.FORMATS).map(picture).flatmap(damages) | st.binary(max_size=60))
 def test_a_damaged_picture_is_brought_to_form_or_refused(data: bytes):
     with contextlib.suppress(InputError):
         found = garments.read(io.BytesIO(data))

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from fashion_mnist.commands import models
-from fashion_mnist.pictures import garments
+from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import files, outs
 from fashion_mnist.talk import console
 
@@ -35,6 +35,7 @@ def run(_: argparse.Namespace) -> None:
     from fashion_mnist.demo import page, runtime
 
     model, _difference = models.as_onnx(outs.BEST_MODEL)
-    html = page.render(model, runtime.get(), garments, EXAMPLES).encode()
+    shared = vars(decoding) | vars(garments)
+    html = page.render(model, runtime.get(), shared, EXAMPLES).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

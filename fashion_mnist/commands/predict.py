@@ -13,7 +13,7 @@ import numpy as np
 
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.pictures import garments
+from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import records
 from fashion_mnist.storage.dataset import CLASS_NAMES
 from fashion_mnist.talk import console
@@ -114,10 +114,10 @@ def files_of(image: str) -> list[str]:
     files = sorted(
         file
         for file in folder.iterdir()
-        if not file.name.startswith(".") and garments.is_picture(file)
+        if not file.name.startswith(".") and decoding.is_picture(file)
     )
     if not files:
-        raise InputError(f"this folder contains no {garments.FORMAT_NAMES} file")
+        raise InputError(f"this folder contains no {decoding.FORMAT_NAMES} file")
     return [str(file) for file in files]
 
 
@@ -245,4 +245,4 @@ def _accept_names_with_a_dash(parser: argparse.ArgumentParser) -> None:
 def _as_path(argument: str) -> str:
     dashed = argument.startswith("-") and argument != STANDARD_INPUT
     path = Path(argument)
-    return f"./{argument}" if dashed and path.exists() and garments.is_picture(path) else argument
+    return f"./{argument}" if dashed and path.exists() and decoding.is_picture(path) else argument

@@ -4,7 +4,7 @@ import base64
 import gzip
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
+from typing import Any
 
 import jinja2
 
@@ -13,18 +13,20 @@ from fashion_mnist.exporting import onnx
 from fashion_mnist.storage.dataset import CLASS_NAMES
 
 FOLDER = Path(__file__).parent
-# pictures.js computes as pictures.py does, with the same numbers and words.
+# pictures.js computes as fashion_mnist/pictures does, with the same numbers and words.
 SHARED = """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_FRAMES MOST_PIXELS SAME_GRAY
     TRANSPARENT TRIMMED UNEVEN UNIFORM WIDEST_FRAME WORKING_EDGE""".split()
 
 
-def render(model: bytes, web: Runtime, pictures: ModuleType, examples: Mapping[Path, str]) -> str:
+def render(
+    model: bytes, web: Runtime, pictures: Mapping[str, Any], examples: Mapping[Path, str]
+) -> str:
     """The page's HTML.
 
     Args:
         model: an ONNX file.
         web: what runs it.
-        pictures: the module whose numbers and words the page shares.
+        pictures: the numbers and words that the page shares, by name.
         examples: PNG files to try, and what they show.
     """
     environment = jinja2.Environment(
@@ -34,7 +36,7 @@ def render(model: bytes, web: Runtime, pictures: ModuleType, examples: Mapping[P
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared = {name: getattr(pictures, name) for name in SHARED}
+    shared = {name: pictures[name] for name in SHARED}
     names = {"INPUT": onnx.INPUT, "OUTPUT": onnx.OUTPUT, "CLASSES": CLASS_NAMES}
     return environment.get_template("page.html").render(
         constants=shared | names,

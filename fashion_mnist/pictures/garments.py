@@ -4,42 +4,17 @@ The paper (arXiv:1708.07747) trims a picture to its garment, scales the longest 
 centres it, converts it to gray and negates it, because its pictures have a light background.
 """
 
-import io
-import math
-import re
-import warnings
-from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFilter, UnidentifiedImageError
+from PIL import Image, ImageFilter
 
-from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.errors import InputError
+from fashion_mnist.pictures import decoding
+from fashion_mnist.pictures.decoding import WORKING_EDGE
 from fashion_mnist.storage.dataset import IMAGE_SHAPE
-from fashion_mnist.talk.quiet import silent_stderr
-
-# Pillow's other decoders never see a file: some start programs, most are seldom tested.
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-FORMAT_NAMES = f"{', '.join(FORMATS[:-1])} or {FORMATS[-1]}"
-READ_SUFFIXES = ".png .apng .jpg .jpeg .jpe .jif .jfif .webp .gif .bmp .dib .tif .tiff".split()
-OTHER_SUFFIXES = (
-    ".avif .heic .heif .jp2 .j2k .jpf .jpx .jxl .svg .ico .psd .xcf .tga .eps "
-    ".ppm .pgm .pbm .pnm .exr .hdr .dng .cr2 .cr3 .nef .arw .orf .raf .rw2"
-).split()
-# How files of the formats above begin, and AVIF, HEIC, JPEG 2000 and JPEG XL.
-SIGNATURE = re.compile(
-    rb"\x89PNG\r\n|\xff\xd8\xff|RIFF....WEBP|GIF8[79]a|BM....\0\0\0\0|II\*\0|MM\0\*"
-    rb"|....ftyp(?:avi[fs]|hei[cfmsx]|hev[cmsx]|mif1|msf1)"
-    rb"|\0\0\0\x0c(?:jP  |JXL )|\xff\x4f\xff\x51",
-    re.DOTALL,
-)
-MOST_PIXELS = 50_000_000
-MOST_BYTES = 256 * 2**20
-MOST_SCANS = 100  # of a JPEG; encoders make a dozen
 
 EDGE = IMAGE_SHAPE[0]
-WORKING_EDGE = 512  # more pixels do not change what is found
-PREVIEW_EDGE = 140
 LIGHT = 128
 SAME_GRAY = 8  # pixels of the background differ by this much ...
 TRIMMED = 13  # ... and what is within 5 % of it, as in the paper, is trimmed
@@ -54,17 +29,6 @@ UNEVEN = "background is not one tone: use a plain one without shadows"
 APART = "separate parts: show one garment at a time"
 EVEN_BORDER = 1 / 8  # of the border may be something else
 LARGE_PART = 1 / 4  # of the largest part
-
-_JPEG_MARKER = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])")
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class Picture(NamedTuple):
@@ -83,19 +47,6 @@ class Picture(NamedTuple):
     preview: np.ndarray
 
 
-def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, readable or not, by its suffix or its first bytes."""
-    if path.suffix.lower() in (*READ_SUFFIXES, *OTHER_SUFFIXES):
-        return not path.is_dir()
-    if not path.is_file():
-        return False
-    try:
-        with path.open("rb") as file:
-            return bool(SIGNATURE.match(file.read(16)))
-    except OSError:
-        return False
-
-
 def read(file: BinaryIO) -> Picture:
     """Bring a picture of any size, colours, transparency and rotation to the data set's form.
 
@@ -106,14 +57,7 @@ def read(file: BinaryIO) -> Picture:
         InputError: it is not a picture, is damaged or too large, or shows nothing.
         OSError: it cannot be read.
     """
-    data = file.read(MOST_BYTES + 1)
-    if not data:
-        raise InputError("is empty")
-    if len(data) > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: refused")
-    if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
-        raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
-    image, colours = _decoded(data)
+    image, colours = decoding.read(file)
     image.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
     image = _without_frames(image)
     gray, background = _on_its_background(image)
@@ -129,95 +73,6 @@ def read(file: BinaryIO) -> Picture:
     if not pixels.any():
         raise InputError("shows nothing that stands out from its background")
     return Picture(pixels, background >= LIGHT, signs, _preview(colours, background))
-
-
-def _scans(jpeg: bytes) -> int:
-    """How many times a decoder passes over all pixels; a scan can be as short as twelve bytes."""
-    scans, place = 0, 2
-    while scans <= MOST_SCANS and (marker := _JPEG_MARKER.search(jpeg, place)):
-        if marker[1] == b"\xd9":
-            break
-        scans += marker[1] == b"\xda"
-        place = marker.end() + int.from_bytes(jpeg[marker.end() : marker.end() + 2])
-    return scans
-
-
-def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
-    """The picture upright, in mode L or LA, and a small copy in its colours, in mode RGBA."""
-    with silent_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            # Only the header has been read; the decoder allocates what the header declares.
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            image.draft(None, (2 * WORKING_EDGE, 2 * WORKING_EDGE))
-            clipped = any(";16" in str(tile.args) for tile in image.tile)
-            image.load()
-            turn = _turn(image)
-            gray = _gray(image, clipped)
-            colours = _colours(image, gray)
-            if turn is not None:
-                gray, colours = gray.transpose(turn), colours.transpose(turn)
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise InputError(f"has more than {MOST_PIXELS:,} pixels: refused") from None
-        except UnidentifiedImageError:
-            reason = f"is not a {FORMAT_NAMES} picture, or is cut off: save it as one of these"
-            raise InputError(reason) from None
-        except Exception as error:  # a decoder raises anything at all over damaged bytes
-            reason = first_sentence(error) or type(error).__name__
-            raise InputError(f"is damaged: {reason}") from None
-    return gray, colours
-
-
-def _turn(image: Image.Image) -> Image.Transpose | None:
-    """The transpose that undoes the camera's rotation; damaged EXIF data is ignored."""
-    try:
-        return _UPRIGHT.get(image.getexif().get(ExifTags.Base.Orientation, 1))
-    except Exception:
-        return None
-
-
-def _gray(image: Image.Image, clipped: bool) -> Image.Image:
-    """The same in mode L, or LA if there is transparency in it.
-
-    Args:
-        image: loaded.
-        clipped: whether Pillow kept only the upper 8 of 16 bits.
-    """
-    if image.mode[0] in "IF":
-        levels = np.nan_to_num(np.asarray(image, np.float32), posinf=0, neginf=0)
-        highest = float(levels.max())
-        white = 1 if image.mode == "F" and highest <= 1 else _white(math.ceil(highest))
-        return Image.fromarray((levels.clip(0) * (255 / white)).round().astype(np.uint8))
-    if image.has_transparency_data:
-        gray = image.convert("RGBA").convert("LA")
-    elif image.mode == "LAB":
-        gray = image.getchannel(0)
-    else:
-        gray = image.convert("L")
-    if clipped:
-        highest = 256 * int(np.max(gray.getextrema())) + 255
-        scale = 255 / (_white(highest) // 256 or 1)
-        gray = gray.point([min(255, round(level * scale)) for level in range(256)] * len(gray.mode))
-    return gray
-
-
-def _white(highest: int) -> int:
-    """The level of white, as the highest level is of 8, 10, 12, 14, 16 or more bits."""
-    return next((2**bits - 1 for bits in (8, 10, 12, 14, 16) if highest < 2**bits), highest)
-
-
-def _colours(image: Image.Image, gray: Image.Image) -> Image.Image:
-    """A small copy in mode RGBA; `gray` in it where the colours are not 8-bit RGB's."""
-    if image.mode[0] in "IF" or image.mode == "LAB":
-        image = gray
-    if image.mode in ("1", "P", "PA") or image.has_transparency_data:
-        image = image.convert("RGBA")
-    small = image.copy()
-    small.thumbnail((PREVIEW_EDGE, PREVIEW_EDGE), Image.Resampling.BOX)
-    return small.convert("RGBA")
 
 
 def _preview(colours: Image.Image, background: int) -> np.ndarray:
