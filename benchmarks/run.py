@@ -38,6 +38,7 @@ from fashion_mnist.talk import console
 ROOT = Path(__file__).parent.parent
 ACCURACY = 0.9133  # the original's, on the test set
 FASTEST = "fastest"  # the recipe that reaches it soonest
+DATA_SET = "datasets/fashion-mnist.yaml"
 ORIGINAL_EPOCHS = (50, 10, 10, 10)
 ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
 # The pipeline is run on these, and the rest is extrapolated.
@@ -90,17 +91,22 @@ def python(*command: str, where: Path) -> Done:
 
 
 def clone(folder: Path, changes: Mapping[str, Any]) -> Path:
-    """The committed project in `folder`, nothing run, with keys of params.yaml changed."""
+    """The committed project in `folder`, nothing run, with keys changed.
+
+    Args:
+        folder: does not exist yet.
+        changes: to values, by keys of params.yaml, or of FILE where they are `FILE:key`.
+    """
     run("git", "clone", "--quiet", str(ROOT), str(folder), where=ROOT)
-    path = folder / "params.yaml"
-    values = read_yaml(path)
     for key, value in changes.items():
-        section = values
+        name, _, key = key.rpartition(":")
+        path = folder / (name or PARAMS)
+        section = values = read_yaml(path)
         *parents, last = key.split(".")
         for parent in parents:
             section = section[parent]
         section[last] = value
-    YAML(typ="safe").dump(values, path)
+        YAML(typ="safe").dump(values, path)
     return folder
 
 
@@ -298,9 +304,9 @@ def experiment(project: Path) -> dict[str, float]:
 
 
 def smaller(folder: Path, count: int) -> dict[str, Any]:
-    """Changes to params.yaml that make `count` images the training set."""
+    """Changes to the data set's file that make `count` images the training set."""
     folder.mkdir()
-    images, labels = dataset.read(ROOT / "data/processed/train.npz")
+    images, labels, _ = dataset.read(ROOT / "data/processed/train.npz")
     idx.write(folder / "train-images-idx3-ubyte", images[:count])
     idx.write(folder / "train-labels-idx1-ubyte", labels[:count])
     for name in ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
@@ -309,7 +315,7 @@ def smaller(folder: Path, count: int) -> dict[str, Any]:
         path.name: {"bytes": path.stat().st_size, "sha256": files.sha256(path)}
         for path in folder.iterdir()
     }
-    return {"fetch.sources": [str(folder)], "fetch.files": known}
+    return {f"{DATA_SET}:sources": [str(folder)], f"{DATA_SET}:files": known}
 
 
 def training_seconds(folder: Path, images: int, splits: int, jobs: int) -> float:

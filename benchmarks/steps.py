@@ -20,11 +20,12 @@ from fashion_mnist.learning.precision import half_precision, has_fast_bfloat16
 from fashion_mnist.learning.schema import Job
 from fashion_mnist.scoring.size import multiply_adds
 from fashion_mnist.storage import parameters
-from fashion_mnist.storage.dataset import IMAGE_SHAPE
+from fashion_mnist.storage.dataset import Kind
 from fashion_mnist.talk import console
 
 ROUNDS = 7  # the fastest counts: what else runs on the machine only slows a round down
 STEPS = loop.STEPS_PER_EXECUTION
+KIND = Kind((28, 28, 1), tuple(map(str, range(10))))  # Fashion-MNIST's
 REPEATS = 10  # of an operation that takes no milliseconds
 
 
@@ -48,7 +49,7 @@ def training(job: Job) -> Callable[[], object]:
     trainer = loop.compiled(network, job.recipe, loop.steps_per_epoch(48_000, job.recipe))
     random = np.random.default_rng(1)
     count = STEPS * job.recipe.batch_size
-    images = random.integers(0, 256, (count, *IMAGE_SHAPE), dtype=np.uint8)
+    images = random.integers(0, 256, (count, *KIND.image_shape), dtype=np.uint8)
     targets = np.eye(10, dtype=np.float32)[random.integers(0, 10, count)]
 
     def train() -> object:
@@ -67,7 +68,7 @@ def convolutions(job: Job) -> dict[str, Callable[[], object]]:
     """Each convolution of the job's network for a batch, forward and backward, by its name."""
     layers = [
         layer
-        for layer in networks.build(job.layers).layers
+        for layer in networks.build(job.layers, job.kind).layers
         if isinstance(layer, keras.layers.Conv2D)
     ]
     size = job.recipe.batch_size
@@ -117,7 +118,7 @@ def main() -> None:
     with chdir("comparison"):
         row = comparison_params.load().rows["five-conv"]
     train = config.train
-    default = jobs.job(parameters.read(), train.architecture, train.recipe, train)._replace(
+    default = jobs.job(parameters.read(), train.architecture, train.recipe, train, KIND)._replace(
         threads=threads
     )
     plain = default.recipe.model_copy(update={"dropout_scale": 0.0})
@@ -126,7 +127,7 @@ def main() -> None:
     took = fastest({name: training(job) for name, job in timed.items()})
     rates = {kind: 2 * 2048**3 / seconds for kind, seconds in fastest(products()).items()}
     sizes = {
-        name: multiply_adds(networks.build(config.architectures[name]))
+        name: multiply_adds(networks.build(config.architectures[name], KIND))
         for name in (config.train.architecture, config.baseline.architecture)
     }
     result = {

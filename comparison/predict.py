@@ -12,6 +12,8 @@ from fashion_mnist.checking import guard
 from fashion_mnist.storage import dataset, outs
 from fashion_mnist.talk import console
 
+TEST = Path("..") / outs.TEST
+
 
 def main() -> None:
     """Run the stage."""
@@ -21,8 +23,8 @@ def main() -> None:
     parser.add_argument("name", help="one of the models in params.yaml")
     name = parser.parse_args().name
     params.check(name)
-    with guard.unchanged(lambda: jobs.read(name)):
-        predict(name, jobs.read(name))
+    with guard.unchanged(lambda: jobs.read(name, TEST)):
+        predict(name, jobs.read(name, TEST))
 
 
 def predict(name: str, job: jobs.Job) -> None:
@@ -31,8 +33,8 @@ def predict(name: str, job: jobs.Job) -> None:
     from fashion_mnist.learning import backend, networks, prediction, saving
 
     backend.make_reproducible(job.threads)
-    images, labels = dataset.read(Path("..") / outs.TEST)
-    network = networks.build(job.layers)
+    images, labels, _ = dataset.read(TEST)
+    network = networks.build(job.layers, job.kind)
     saving.load_weights(network, Path("models", f"{name}.h5"))
     predictions.write(name, prediction.predict(network, images), labels)
     by_view = [prediction.predict(network, seen) for seen in six_views.of(images)]

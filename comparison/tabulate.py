@@ -77,7 +77,7 @@ def line(values: Mapping[str, Any], row: str) -> dict[str, Any]:
     from fashion_mnist.learning import networks
     from fashion_mnist.scoring.size import multiply_adds
 
-    network = networks.build(jobs.Row.model_validate(values["rows"][row]).layers)
+    network = networks.build(jobs.Row.model_validate(values["rows"][row]).layers, jobs.ANY)
     models = jobs.models_of(values, row)
     seconds = [records.read_json(jobs.TIMES / f"{name}.json")["seconds"] for name in models]
     return {

@@ -13,7 +13,7 @@ from fashion_mnist.talk import console
 if TYPE_CHECKING:
     from fashion_mnist.learning.training import Trained
 
-ROOT = Path("..")
+TRAIN = Path("..") / outs.TRAIN
 MODELS = Path("models")
 
 
@@ -25,8 +25,8 @@ def main() -> None:
     parser.add_argument("name", help="one of the models in params.yaml")
     name = parser.parse_args().name
     params.check(name)
-    with guard.unchanged(lambda: jobs.read(name)):
-        trained = train(name, jobs.read(name))
+    with guard.unchanged(lambda: jobs.read(name, TRAIN)):
+        trained = train(name, jobs.read(name, TRAIN))
     trained.checkpoint.remove()  # only now: after an edit, the next run continues from it
 
 
@@ -41,10 +41,11 @@ def train(name: str, job: jobs.Job) -> "Trained":
 
     backend.make_reproducible(job.threads)
     trial.check(job)
-    images = Examples(*dataset.read(ROOT / outs.TRAIN))
+    data = dataset.read(TRAIN)
+    images = Examples(data.images, data.labels)
     with trial.in_words(job), TrainingLog(name, job) as log:
         trained = training.train(name, job, images, None, log)
-    saving.save(trained.network, MODELS / f"{name}.h5")
+    saving.save(trained.network, MODELS / f"{name}.h5", job.kind.classes)
     seconds = None if trained.seconds is None else round(trained.seconds, 1)
     records.write_json(jobs.TIMES / f"{name}.json", {"seconds": seconds})
     console.say(f"wrote {MODELS}/{name}.h5 and {jobs.TIMES}/{name}.json")

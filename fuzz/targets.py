@@ -19,9 +19,11 @@ from fashion_mnist.ingest import idx
 from fashion_mnist.model_files import hdf5
 from fashion_mnist.pictures import garments
 from fashion_mnist.storage import dataset, records
+from fashion_mnist.storage.dataset import Kind
 
 CORPUS = Path(__file__).parent / "corpus"
 HDF5_SECONDS = 2
+KIND = Kind((28, 28, 1), tuple(map(str, range(10))))  # of the images that the models are for
 
 
 class Target(NamedTuple):
@@ -42,7 +44,7 @@ def model(path: Path) -> object:
     """A whole model file."""
     from fashion_mnist.model_files import loading  # Keras takes seconds to load
 
-    return loading.load_model(path)
+    return loading.load_model(path, KIND)
 
 
 def description(path: Path) -> object:

@@ -21,10 +21,11 @@ MISTAKES = 24
 def main() -> None:
     """Run the stage."""
     console.takes_no_arguments(__doc__, "python -m stages.evaluate")
-    params.load()
+    config = params.load()
     with guard.unchanged(read):
         splits, has_flips = read()
-        evaluate([outs.files(name).model for name in outs.candidates(splits)], has_flips)
+        models = [outs.files(name).model for name in outs.candidates(splits)]
+        evaluate(models, has_flips, config.dataset)
 
 
 def read() -> tuple[list[int], bool]:
@@ -36,51 +37,53 @@ def read() -> tuple[list[int], bool]:
     return train["splits"], any(mode != "vertical" for mode in flips)
 
 
-def evaluate(models: Sequence[Path], has_flips: bool) -> None:
+def evaluate(models: Sequence[Path], has_flips: bool, name: str) -> None:
     """Write the scores, tables and pictures of the best model, and the ensemble's scores.
 
     Args:
         models: the ensemble's, which is scored if there are at least two.
         has_flips: whether the mean over an image and its mirror image is scored too.
+        name: of the data set, for the table.
     """
     # Keras takes seconds to load.
     from fashion_mnist.learning.prediction import predict
     from fashion_mnist.model_files import loading
     from fashion_mnist.scoring import scores
 
-    images, labels = dataset.read(outs.TEST)
-    best = loading.load_model(outs.BEST_MODEL)
+    data = dataset.read(outs.TEST)
+    images, labels, names = data
+    best = loading.load_model(outs.BEST_MODEL, data.kind)
     probabilities = predict(best, images)
     found: dict[str, Any] = scores.scores(probabilities, labels)
     if has_flips:
         mirrored = predict(best, images[:, :, ::-1])
         found["flip_averaging"] = scores.in_short((probabilities + mirrored) / 2, labels)
     if len(models) > 1:
-        averaged = np.mean([predict(loading.load_model(path), images) for path in models], axis=0)
+        candidates = (loading.load_model(path, data.kind) for path in models)
+        averaged = np.mean([predict(model, images) for model in candidates], axis=0)
         found["ensemble"] = {"models": len(models), **scores.in_short(averaged, labels)}
     predicted = probabilities.argmax(axis=1)
     records.write_json(outs.TEST_SCORES, found)
-    records.write_csv(outs.PER_CLASS, scores.by_class(predicted, labels))
+    records.write_csv(outs.PER_CLASS, scores.by_class(predicted, labels, names))
     records.write_csv(
         outs.CONFUSION,
         (
-            {"actual": dataset.CLASS_NAMES[a], "predicted": dataset.CLASS_NAMES[p]}
+            {"actual": names[a], "predicted": names[p]}
             for a, p in zip(labels, predicted, strict=True)
         ),
     )
-    write_pictures(best, images, labels, probabilities)
-    console.say(results.final_scores(found))
+    write_pictures(best, data, probabilities)
+    console.say(results.final_scores(found, name))
     console.say(f"wrote {outs.TEST_SCORES} and {PLOTS}/*.csv, *.png")
 
 
-def write_pictures(
-    model: "keras.Model", images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray
-) -> None:
+def write_pictures(model: "keras.Model", data: dataset.Labelled, probabilities: np.ndarray) -> None:
     """The original's figure for the baseline and the best model, and what goes wrong and why."""
     from fashion_mnist.learning.prediction import predict
     from fashion_mnist.scoring import figures, occlusion
     from fashion_mnist.scoring.scores import most_confident_mistakes
 
+    images, labels, names = data
     predicted = probabilities.argmax(axis=1)
     best = records.read_json(outs.SELECTION)["best"]
     history = records.read_csv(outs.TRAINING, texts=("model", "images"))
@@ -90,13 +93,13 @@ def write_pictures(
     ):
         rows = [row for row in history if row["model"] == name]
         figures.save(figures.training_curves(title, rows), PLOTS / picture)
-    figures.save(figures.confusion(labels, predicted), PLOTS / "confusion.png")
+    figures.save(figures.confusion(labels, predicted, names), PLOTS / "confusion.png")
     worst = most_confident_mistakes(probabilities, labels, MISTAKES)
     rows = [
         {
             "image": int(index),  # in the test set, from 0
-            "actual": dataset.CLASS_NAMES[labels[index]],
-            "predicted": dataset.CLASS_NAMES[predicted[index]],
+            "actual": names[labels[index]],
+            "predicted": names[predicted[index]],
             "confidence": float(probabilities[index].max()),
         }
         for index in worst
@@ -104,7 +107,7 @@ def write_pictures(
     records.write_csv(outs.MISTAKES, rows, ("image", "actual", "predicted", "confidence"))
     evidence = occlusion.evidence(lambda covered: predict(model, covered), images[worst])
     figures.save(
-        figures.explanations(images[worst], labels[worst], probabilities[worst], evidence),
+        figures.explanations(images[worst], labels[worst], probabilities[worst], evidence, names),
         outs.EXPLANATIONS,
     )
 

@@ -10,9 +10,9 @@ from fashion_mnist.talk import console, results
 def main() -> None:
     """Run the stage."""
     console.takes_no_arguments(__doc__, "python -m stages.select_best")
-    params.load()
+    config = params.load()
     with guard.unchanged(read):
-        select(outs.candidates(read()))
+        select(outs.candidates(read()), config.dataset)
 
 
 def read() -> list[int]:
@@ -20,15 +20,15 @@ def read() -> list[int]:
     return parameters.read()["train"]["splits"]
 
 
-def select(names: Sequence[str]) -> None:
-    """Choose among the candidates of these names."""
+def select(names: Sequence[str], dataset: str) -> None:
+    """Choose among the candidates of these names; the data set's name is for the table."""
     outs.remove_all_except(names)
     scores = {name: validation(name) for name in (outs.BASELINE, *names)}
     best = min(names, key=lambda name: rank(name, scores[name]))
     files.write(outs.BEST_MODEL, outs.files(best).model.read_bytes())
     records.write_json(outs.SELECTION, {"best": best, **scores[best]})
     records.write_csv(outs.TRAINING, training_rows(list(scores)))
-    console.say(results.table(scores, best))
+    console.say(results.table(scores, best, dataset))
     console.say(f"wrote {outs.BEST_MODEL} ({best}), {outs.SELECTION} and {outs.TRAINING}")
 
 

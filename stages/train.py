@@ -45,17 +45,17 @@ def train(name: str, job: jobs.Job, split: jobs.Split) -> "Trained":
 
     backend.make_reproducible(job.threads)
     trial.check(job)
-    images, labels = dataset.read(outs.TRAIN)
+    data = dataset.read(outs.TRAIN)
     taught, validation = (
-        Examples(images[indices], labels[indices])
-        for indices in splits.split(labels, outs.split_of(name) or 1, **split.model_dump())
+        Examples(data.images[indices], data.labels[indices])
+        for indices in splits.split(data.labels, outs.split_of(name) or 1, **split.model_dump())
     )
-    del images
+    del data
     with trial.in_words(job), TrainingLog(name, job) as log:
         trained = training.train(name, job, taught, validation, log)
     kept = state.kept(trained.history, job.recipe)
     files = outs.files(name)
-    saving.save(trained.network, files.model)
+    saving.save(trained.network, files.model, job.kind.classes)
     records.write_json(
         files.metrics,
         {

@@ -29,7 +29,7 @@ TINY_NETWORK = [
     {"MaxPooling2D": {"pool_size": 2}},
     {"Dropout": {"rate": 0.1}},
     "Flatten",
-    {"Dense": {"units": 10, "activation": "softmax"}},
+    {"Dense": {"units": "classes", "activation": "softmax"}},
 ]
 TINY_RECIPE = {"optimizer": {"Adam": {"learning_rate": 0.01}}, "batch_size": 32, "epochs": 2}
 
@@ -127,6 +127,12 @@ class Workspace:
             section[last] = value
         (self.path / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
 
+    def describe(self, name: str = "fashion-mnist", **changes: object) -> None:
+        """Set keys of a data set's file, which is made if there is none."""
+        path = self.path / f"datasets/{name}.yaml"
+        described = yaml.safe_load(path.read_text()) if path.exists() else {}
+        path.write_text(yaml.safe_dump(described | changes, sort_keys=False))
+
     def files(self) -> dict[str, bytes]:
         """Every file here, by its path, but those of git, of DVC's own and of Python's own."""
         return {
@@ -176,9 +182,8 @@ def new_workspace(path: Path, data: Path) -> Workspace:
         }
         for path in sorted(data.iterdir())
     }
+    workspace.describe(sources=[str(data)], files=files)
     workspace.set_params(
-        fetch__sources=[str(data)],
-        fetch__files=files,
         architectures={"tiny": TINY_NETWORK, "unused": copy.deepcopy(TINY_NETWORK)},
         recipes={"quick": TINY_RECIPE, "unused": copy.deepcopy(TINY_RECIPE)},
         train__architecture="tiny",

@@ -7,8 +7,11 @@ from fashion_mnist.checking import params, trial
 from fashion_mnist.learning import training
 from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.schema import Job, Layer, Recipe, Section
+from fashion_mnist.storage.dataset import Kind
 from fashion_mnist.talk.training_log import TrainingLog
 
+NAMES = "T-shirt/top,Trouser,Pullover,Dress,Coat,Sandal,Shirt,Sneaker,Bag,Ankle boot"
+FASHION = Kind((28, 28, 1), tuple(NAMES.split(",")))
 CLASSIFIER = "- Flatten\n- Dense: {units: 10, activation: softmax}"
 ADAM = "optimizer: {Adam: {learning_rate: 0.01}}"
 SMALL = f"""
@@ -45,4 +48,4 @@ def run(planned: Job, images: Examples, validation: Examples | None = None) -> t
 
 def job(text: str = SMALL, how: str = ADAM, **changes: object) -> Job:
     """A job with these layers and this recipe."""
-    return Job("architectures.x", layers(text), "recipes.r", recipe(how, **changes), 1, 1)
+    return Job("architectures.x", layers(text), "recipes.r", recipe(how, **changes), 1, 1, FASHION)

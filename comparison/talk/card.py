@@ -1,10 +1,15 @@
 """The scores on the model card, from the predictions that git keeps."""
 
+from pathlib import Path
+
 import numpy as np
 
 from comparison.predicted import predictions
 from fashion_mnist.reporting import markdown
 from fashion_mnist.scoring import scores
+from fashion_mnist.storage import parameters
+
+DATA_SET = Path("../datasets/fashion-mnist.yaml")
 
 
 def text(card: str, name: str) -> str:
@@ -27,7 +32,8 @@ def _scores(name: str) -> str:
             ]
         ],
     )
-    classes = scores.by_class(probabilities.argmax(axis=1), labels)
+    names = parameters.read(DATA_SET)["classes"]
+    classes = scores.by_class(probabilities.argmax(axis=1), labels, names)
     by_class = markdown.table(
         ["class", "precision", "recall", "F1"],
         [

@@ -7,7 +7,8 @@ import numpy as np
 from pydantic import Field, TypeAdapter
 
 from fashion_mnist.learning.schema import Job, Layer, Recipe, Section, Seed, Threads
-from fashion_mnist.storage import outs, parameters
+from fashion_mnist.storage import dataset, outs, parameters
+from fashion_mnist.storage.dataset import Kind
 
 LAYERS = TypeAdapter(list[Layer])
 
@@ -46,14 +47,14 @@ def read(name: str) -> tuple[Job, Split]:
     values = parameters.read()
     train = Train.model_validate(values["train"])
     chosen = Baseline.model_validate(values["baseline"]) if name == outs.BASELINE else train
-    planned = job(values, chosen.architecture, chosen.recipe, train)
+    planned = job(values, chosen.architecture, chosen.recipe, train, dataset.read_kind(outs.TRAIN))
     if split := outs.split_of(name):  # else all candidates would start from the same weights
         draw = np.random.SeedSequence([train.seed, split]).generate_state(1)
         planned = planned._replace(seed=int(draw[0]))
     return planned, Split.model_validate(values["split"])
 
 
-def job(values: Mapping[str, Any], architecture: str, recipe: str, train: Train) -> Job:
+def job(values: Mapping[str, Any], architecture: str, recipe: str, train: Train, kind: Kind) -> Job:
     """An architecture and a recipe, by their names, with the seed and the threads of `train`."""
     return Job(
         f"architectures.{architecture}",
@@ -62,4 +63,5 @@ def job(values: Mapping[str, Any], architecture: str, recipe: str, train: Train)
         Recipe.model_validate(values["recipes"][recipe]),
         train.seed,
         train.threads,
+        kind,
     )

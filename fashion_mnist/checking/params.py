@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from fashion_mnist.candidates.jobs import Baseline, Split, Train
 from fashion_mnist.errors import InputError, one_line
-from fashion_mnist.ingest.schema import Fetch, Preprocess
+from fashion_mnist.ingest.schema import Preprocess
 from fashion_mnist.learning.schema import BLOCKS, Layer, Recipe, Section
 from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
 from fashion_mnist.storage import parameters
@@ -35,7 +35,7 @@ Model = TypeVar("Model", bound=BaseModel)
 class Params(Section):
     """The whole of `params.yaml`."""
 
-    fetch: Fetch
+    dataset: str = Field(pattern=r"^[\w-]+$")
     preprocess: Preprocess
     split: Split
     train: Train

@@ -14,7 +14,6 @@ from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning import loop, networks
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.schema import BLOCKS, Job, Layer
-from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
 
 # What Keras checks too late, or not at all.
 WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumulation_steps"}
@@ -31,7 +30,7 @@ def check(job: Job) -> None:
 
     Raises:
         InputError: Keras does not take a layer, an argument or an input; the network does not
-            end in ten probabilities; or the recipe would drop out everything.
+            end in a probability for each class; or the recipe would drop out everything.
     """
     try:
         _check(job)
@@ -41,14 +40,14 @@ def check(job: Job) -> None:
 
 def _check(job: Job) -> None:
     recipe = job.recipe_key
-    _check_layers(job.layers_key, job.layers)
+    _check_layers(job.layers_key, job.layers, len(job.kind.classes))
     optimizer, arguments = job.recipe.optimizer
     arguments = arguments | {"learning_rate": float(arguments["learning_rate"])}
     _create(f"{recipe}.optimizer.{optimizer}", keras.optimizers, optimizer, arguments)
     for i, (kind, arguments) in enumerate(job.recipe.augmentation):
         _create(f"{recipe}.augmentation[{i}].{kind}", keras.layers, kind, arguments)
     network = _built(job)
-    _check_output(job.layers_key, network)
+    _check_output(job.layers_key, network, len(job.kind.classes))
     _try_step(job, network)
     scale = job.recipe.dropout_scale
     for layer in network.layers:
@@ -89,14 +88,14 @@ def in_words(job: Job) -> Iterator[None]:
         ) from None
 
 
-def _check_layers(place: str, layers: Sequence[Layer]) -> None:
+def _check_layers(place: str, layers: Sequence[Layer], classes: int) -> None:
     for i, (kind, arguments) in enumerate(layers):
         at = f"{place}[{i}].{kind}"
         if kind in BLOCKS:
             for key in ("layers", "shortcut"):
-                _check_layers(f"{at}.{key}", arguments.get(key, []))
+                _check_layers(f"{at}.{key}", arguments.get(key, []), classes)
         else:
-            _check_arguments(at, keras.layers, kind, arguments)
+            _check_arguments(at, keras.layers, kind, networks.counted(arguments, classes))
 
 
 def _create(place: str, module: Any, kind: str, arguments: Mapping[str, Any]) -> None:
@@ -176,7 +175,7 @@ def _try_step(job: Job, network: keras.Model) -> None:
     """Raise InputError unless images pass through the network and the optimizer takes a step."""
     try:
         trainer = loop.compiled(network, job.recipe, steps=1)
-        trainer(np.zeros((2, *IMAGE_SHAPE), np.uint8), training=True)
+        trainer(np.zeros((2, *job.kind.image_shape), np.uint8), training=True)
         weights = trainer.trainable_variables
         gradients = [keras.ops.zeros(weight.shape, weight.dtype) for weight in weights]
         trainer.optimizer.apply(gradients, weights)
@@ -192,18 +191,18 @@ def _said(error: BaseException) -> str:
     return first_sentence(ValueError(called[1])) if called else first_sentence(error)
 
 
-def _check_output(place: str, network: keras.Model) -> None:
-    """Raise InputError unless the network gives ten probabilities per image."""
+def _check_output(place: str, network: keras.Model, classes: int) -> None:
+    """Raise InputError unless the network gives a probability for each class."""
     shape = tuple(network.output_shape[1:])
-    if shape != (len(CLASS_NAMES),):
+    if shape != (classes,):
         raise InputError(
-            f"{place}: the last layer must give {len(CLASS_NAMES)} class probabilities per image, "
-            f"not an output {shape}"
+            f"{place}: the last layer must give {classes} class probabilities per image, "
+            f"not an output {shape}: write `units: classes`"
         )
     last = network.layers[-1]
     activation = getattr(last, "activation", None)
     if not isinstance(last, keras.layers.Softmax) and activation is not keras.activations.softmax:
         raise InputError(
             f"{place}: the last layer must give probabilities: "
-            "end with Dense: {units: 10, activation: softmax}"
+            "end with Dense: {units: classes, activation: softmax}"
         )

@@ -1,13 +1,18 @@
-"""Find mistakes in params.yaml before anything runs, even those that only Keras can detect."""
+"""Find mistakes in params.yaml and the data set's file before anything runs.
+
+Even those that only Keras can detect are found.
+"""
 
 import argparse
 import contextlib
 from typing import Any
 
 from fashion_mnist.candidates import jobs
-from fashion_mnist.checking import params
+from fashion_mnist.checking import datasets, params
 from fashion_mnist.errors import InputError
+from fashion_mnist.ingest import schema
 from fashion_mnist.storage import parameters
+from fashion_mnist.talk import console
 
 EXAMPLE = "python -m fashion_mnist check"
 
@@ -22,12 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Check the file; print nothing about a good one.
+    """Check the files; print nothing about good ones.
 
     Raises:
         InputError: there is a mistake.
     """
     config = params.load()
+    kind = datasets.kind(config.dataset, datasets.load(config.dataset))
     train, baseline = config.train, config.baseline
     chosen = {(each.architecture, each.recipe) for each in (baseline, train)}
     if not arguments.used:  # each of the others beside what `train` names
@@ -37,7 +43,12 @@ def run(arguments: argparse.Namespace) -> None:
     with contextlib.suppress(InputError):  # a damaged dvc.lock is not a mistake in params.yaml
         trained = params.recorded()
     values = parameters.read()
-    wanted = [jobs.job(values, *names, train) for names in sorted(chosen)]
+    if kind is None:
+        path = schema.path_of(config.dataset)
+        notes = ["which architectures fit the data set is checked after `dvc repro preprocess`"]
+        console.note(path, notes)
+        return
+    wanted = [jobs.job(values, *names, train, kind) for names in sorted(chosen)]
     # A job that was trained before is valid: it needs no Keras, which takes seconds to load.
     unknown = [
         job

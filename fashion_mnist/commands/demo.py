@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from fashion_mnist.commands import models
+from fashion_mnist.errors import InputError
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import files, outs
 from fashion_mnist.talk import console
@@ -24,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Takes no arguments."""
 
 
-def run(_: argparse.Namespace) -> None:
+def run(_arguments: argparse.Namespace) -> None:
     """Write the page; its runtime is downloaded once.
 
     Raises:
@@ -34,8 +35,14 @@ def run(_: argparse.Namespace) -> None:
     # Keras takes seconds to load.
     from fashion_mnist.demo import page, runtime
 
-    model, _difference = models.as_onnx(outs.BEST_MODEL)
+    data_set, _kind = models.data_set()
+    if data_set.prepare != "product":
+        raise InputError(
+            "the page prepares photographs of garments only: the data set's file does not tell "
+            "`prepare: product`"
+        )
+    model, _difference, kind = models.as_onnx(outs.BEST_MODEL)
     shared = vars(decoding) | vars(garments)
-    html = page.render(model, runtime.get(), shared, EXAMPLES).encode()
+    html = page.render(model, kind.classes, runtime.get(), shared, EXAMPLES).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

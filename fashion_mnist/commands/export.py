@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: the file is ONNX: choose a name that ends in .onnx")
     from fashion_mnist.exporting import onnx  # only now, because Keras takes seconds to load
 
-    data, difference = models.as_onnx(model)
+    data, difference, _ = models.as_onnx(model)
     files.write(out, data)
     console.say(
         f"wrote {out}: {len(data):,} bytes; its probabilities are within {difference:.1g} "

@@ -1,23 +1,27 @@
-"""Classify pictures of garments with the best model, or any other."""
+"""Classify pictures with the best model, or any other."""
 
 import argparse
 import contextlib
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import numpy as np
 
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError, first_sentence
-from fashion_mnist.pictures import decoding, garments
+from fashion_mnist.pictures import decoding, garments, plain
 from fashion_mnist.storage import records
-from fashion_mnist.storage.dataset import CLASS_NAMES
 from fashion_mnist.talk import console
 
+if TYPE_CHECKING:
+    from fashion_mnist.model_files import loading
+
+Prepare = Callable[[BinaryIO], garments.Picture]
 EXAMPLE = "python -m fashion_mnist predict --show answers.png shirt.jpg photos/"
 STANDARD_INPUT = "-"
 MOST_DRAWN = 240  # more would take minutes, and make a picture that few programs open
@@ -46,7 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--show",
         type=Path,
         metavar="FILE.png",
-        help="draw each picture beside the 28 x 28 image that the model sees, with the answer",
+        help="draw each picture beside the image that the model sees, with the answer",
     )
     _accept_names_with_a_dash(parser)
 
@@ -61,24 +65,37 @@ def run(arguments: argparse.Namespace) -> int:
     errors: list[str] = []
     if arguments.show:
         check_is_png(arguments.show)
+    data_set, kind = models.data_set()
+    loaded, prepare = None, garments.read
+    if data_set.prepare == "plain":  # into the model's own frame; Keras takes seconds to load
+        loaded = models.load(arguments.model, kind)
+        frame = plain.Frame(loaded.kind.image_shape, data_set.background)
+        prepare = partial(plain.read, frame=frame)
     found: list[Named] = []
-    for named in read(arguments.images, errors, arguments.show):
+    for named in read(arguments.images, errors, arguments.show, prepare):
         if not arguments.show or len(found) >= MOST_DRAWN:
             named = Named(named.name, named.picture._replace(preview=NO_PREVIEW))
         found.append(named)
-    # Keras takes seconds to load.
-    probabilities = classify(arguments.model, found) if found else np.empty((0, 10))
-    listed = answers(found, probabilities)
+    if not found:
+        if arguments.json:
+            say(json.dumps([]))
+        return 1
+    loaded = loaded or models.load(arguments.model, kind)
+    classes = loaded.kind.classes
+    probabilities = classify(arguments.model, loaded, found)
+    listed = answers(found, probabilities, classes)
     if arguments.json:
         say(json.dumps(records.rounded(listed), indent=2))
-    elif listed:
+    else:
         say(table(listed))
-    if arguments.show and found:
-        draw(arguments.show, found, probabilities)
+    if arguments.show:
+        draw(arguments.show, found, probabilities, classes)
     return 1 if errors else 0
 
 
-def read(images: Sequence[str], errors: list[str], target: Path | None) -> Iterator[Named]:
+def read(
+    images: Sequence[str], errors: list[str], target: Path | None, prepare: Prepare
+) -> Iterator[Named]:
     """The pictures that can be read; the others are named on standard error.
 
     Raises:
@@ -92,7 +109,7 @@ def read(images: Sequence[str], errors: list[str], target: Path | None) -> Itera
             if target:
                 check_replaces_no(name, target)
             with reporting(name, errors):
-                yield Named(name, picture(name))
+                yield Named(name, picture(name, prepare))
 
 
 @contextlib.contextmanager
@@ -121,14 +138,14 @@ def files_of(image: str) -> list[str]:
     return [str(file) for file in files]
 
 
-def picture(name: str) -> garments.Picture:
+def picture(name: str, prepare: Prepare) -> garments.Picture:
     """The picture in the file `name`."""
     if name != STANDARD_INPUT:
         with Path(name).open("rb") as file:
-            return garments.read(file)
+            return prepare(file)
     if sys.stdin is None:
         raise InputError("standard input is closed")
-    return garments.read(sys.stdin.buffer)
+    return prepare(sys.stdin.buffer)
 
 
 def check_is_png(path: Path) -> None:
@@ -149,15 +166,25 @@ def check_replaces_no(name: str, path: Path) -> None:
         )
 
 
-def classify(model: Path, found: Sequence[Named]) -> np.ndarray:
-    """Class probabilities float32 (N, 10)."""
-    from fashion_mnist.learning import prediction
+def classify(path: Path, loaded: "loading.Loaded", found: Sequence[Named]) -> np.ndarray:
+    """Class probabilities float32 (N, classes).
+
+    Raises:
+        InputError: the model takes other images than the pictures were made to.
+    """
+    from fashion_mnist.learning import batches, prediction
 
     images = np.stack([named.picture.pixels for named in found])
-    return prediction.predict(models.load(model), images)
+    if (made := batches.with_channels(images).shape[1:]) != loaded.kind.image_shape:
+        raise InputError(
+            f"{path} takes images {loaded.kind.image_shape}, and `prepare: product` makes {made}"
+        )
+    return prediction.predict(loaded.model, images)
 
 
-def answers(found: Sequence[Named], probabilities: np.ndarray) -> list[dict[str, Any]]:
+def answers(
+    found: Sequence[Named], probabilities: np.ndarray, classes: Sequence[str]
+) -> list[dict[str, Any]]:
     """What is printed as JSON."""
     listed = []
     for named, given in zip(found, probabilities, strict=True):
@@ -165,13 +192,13 @@ def answers(found: Sequence[Named], probabilities: np.ndarray) -> list[dict[str,
         listed.append(
             {
                 "file": named.name,
-                "class": CLASS_NAMES[first],
+                "class": classes[first],
                 "probability": float(given[first]),
                 "runner_up": {
-                    "class": CLASS_NAMES[second],
+                    "class": classes[second],
                     "probability": float(given[second]),
                 },
-                "probabilities": dict(zip(CLASS_NAMES, map(float, given), strict=True)),
+                "probabilities": dict(zip(classes, map(float, given), strict=True)),
                 "inverted": named.picture.inverted,
                 "warnings": list(named.picture.warnings),
             }
@@ -183,7 +210,9 @@ def table(listed: Sequence[dict[str, Any]]) -> str:
     """One line per picture, at most 80 columns wide; a long name or a warning adds a line."""
     names = [printable(answer["file"]) for answer in listed]
     width = max(len(name) for name in ("picture", *names) if len(name) <= NAME_WIDTH)
-    row = f"{{:{width}}}  {{:11}}  {{:>7}}  {{:11}}  {{:>7}}  {{}}"
+    given = [name for answer in listed for name in (answer["class"], answer["runner_up"]["class"])]
+    widest = max(len("runner-up"), *map(len, given), 11)
+    row = f"{{:{width}}}  {{:{widest}}}  {{:>7}}  {{:{widest}}}  {{:>7}}  {{}}"
     lines = [row.format("picture", "class", "prob.", "runner-up", "prob.", "")]
     for name, answer in zip(names, listed, strict=True):
         if len(name) > NAME_WIDTH:
@@ -199,7 +228,9 @@ def table(listed: Sequence[dict[str, Any]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def draw(path: Path, found: Sequence[Named], probabilities: np.ndarray) -> None:
+def draw(
+    path: Path, found: Sequence[Named], probabilities: np.ndarray, classes: Sequence[str]
+) -> None:
     """Write the figure, and its name on standard error."""
     from fashion_mnist.scoring import figures
 
@@ -212,6 +243,7 @@ def draw(path: Path, found: Sequence[Named], probabilities: np.ndarray) -> None:
             [printable(named.name) for named in shown],
             probabilities[:MOST_DRAWN],
             [named.picture.warnings for named in shown],
+            classes,
         )
         figures.save(figure, path)
     some = f" with the first {len(shown)} of {len(found)} pictures" if found[MOST_DRAWN:] else ""

@@ -19,8 +19,9 @@ def run(_: argparse.Namespace) -> None:
     Raises:
         InputError: a result is missing or damaged.
     """
-    names = [outs.BASELINE, *outs.candidates(params.load().train.splits)]
+    config = params.load()
+    names = [outs.BASELINE, *outs.candidates(config.train.splits)]
     validation = {name: records.read_json(outs.files(name).metrics)["validation"] for name in names}
     best = records.read_json(outs.SELECTION)["best"]
-    console.say(results.table(validation, best))
-    console.say(results.final_scores(records.read_json(outs.TEST_SCORES)))
+    console.say(results.table(validation, best, config.dataset))
+    console.say(results.final_scores(records.read_json(outs.TEST_SCORES), config.dataset))

@@ -21,10 +21,13 @@ def run(arguments: argparse.Namespace) -> None:
     """
     # Keras takes seconds to load.
     from fashion_mnist.learning import prediction
+    from fashion_mnist.model_files import adapting
     from fashion_mnist.scoring import scores
-    from fashion_mnist.storage import dataset, outs
+    from fashion_mnist.storage import dataset, outs, parameters
 
-    model = models.load(arguments.model)
-    images, labels = dataset.read(outs.TEST)
-    found = scores.scores(prediction.predict(model, images), labels)
-    console.say(results.final_scores(found, arguments.model.name[: results.WIDTH]))
+    data = dataset.read(outs.TEST)
+    loaded = models.load(arguments.model, data.kind)
+    adapting.check_kind(arguments.model, loaded.kind, data.kind)
+    found = scores.scores(prediction.predict(loaded.model, data.images), data.labels)
+    title = arguments.model.name[: results.WIDTH]
+    console.say(results.final_scores(found, parameters.read()["dataset"], title))

@@ -2,7 +2,7 @@
 
 import base64
 import gzip
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,6 @@ import jinja2
 
 from fashion_mnist.demo.runtime import Runtime
 from fashion_mnist.exporting import onnx
-from fashion_mnist.storage.dataset import CLASS_NAMES
 
 FOLDER = Path(__file__).parent
 # pictures.js computes as fashion_mnist/pictures does, with the same numbers and words.
@@ -19,12 +18,17 @@ SHARED = """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_FRAMES MOS
 
 
 def render(
-    model: bytes, web: Runtime, pictures: Mapping[str, Any], examples: Mapping[Path, str]
+    model: bytes,
+    classes: Sequence[str],
+    web: Runtime,
+    pictures: Mapping[str, Any],
+    examples: Mapping[Path, str],
 ) -> str:
     """The page's HTML.
 
     Args:
         model: an ONNX file.
+        classes: their names.
         web: what runs it.
         pictures: the numbers and words that the page shares, by name.
         examples: PNG files to try, and what they show.
@@ -37,7 +41,7 @@ def render(
         lstrip_blocks=True,
     )
     shared = {name: pictures[name] for name in SHARED}
-    names = {"INPUT": onnx.INPUT, "OUTPUT": onnx.OUTPUT, "CLASSES": CLASS_NAMES}
+    names = {"INPUT": onnx.INPUT, "OUTPUT": onnx.OUTPUT, "CLASSES": classes}
     return environment.get_template("page.html").render(
         constants=shared | names,
         scripts=[

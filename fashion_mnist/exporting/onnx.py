@@ -1,13 +1,13 @@
 """A Keras model as ONNX, the format that other programs run, checked against Keras."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.prediction import BATCH_SIZE
-from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
 
 INPUT, OUTPUT = "image", "probabilities"
 OPSET = 17  # of 2022, so that older runtimes read the file too
@@ -21,17 +21,18 @@ def require_tensorflow() -> None:
         raise InputError("ONNX is written from TensorFlow: unset KERAS_BACKEND")
 
 
-def to_onnx(model: keras.Model) -> tuple[bytes, float]:
+def to_onnx(model: keras.Model, classes: Sequence[str]) -> tuple[bytes, float]:
     """The same model as an ONNX file, and its largest difference from Keras in any probability.
 
     Args:
-        model: maps float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10).
+        model: maps float32 (N, H, W, C) in [0, 1] to class probabilities.
+        classes: their names, which the file remembers.
 
     Raises:
         InputError: it cannot be converted, or gives other probabilities afterwards.
     """
     try:
-        data = _converted(model)
+        data = _converted(model, classes)
         difference = _largest_difference(model, data)
     except InputError:
         raise
@@ -45,7 +46,7 @@ def to_onnx(model: keras.Model) -> tuple[bytes, float]:
     return data, difference
 
 
-def _converted(model: keras.Model) -> bytes:
+def _converted(model: keras.Model, classes: Sequence[str]) -> bytes:
     import onnx
     import tensorflow as tf
     import tf2onnx
@@ -54,7 +55,7 @@ def _converted(model: keras.Model) -> bytes:
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.Normalization):  # the converter takes tensors for inputs
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
-    signature = [tf.TensorSpec((None, *IMAGE_SHAPE), tf.float32, name=INPUT)]
+    signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     function = tf.function(lambda image: {OUTPUT: model(image, training=False)}, signature)
     converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
     # It passes on what it does not know.
@@ -63,23 +64,25 @@ def _converted(model: keras.Model) -> bytes:
         raise InputError(f"cannot be converted to ONNX, which has no {', '.join(sorted(unknown))}")
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    converted.metadata_props.add(key="classes", value=",".join(CLASS_NAMES))
+    converted.metadata_props.add(key="classes", value=",".join(classes))
     return converted.SerializeToString(deterministic=True)
 
 
 def _largest_difference(model: keras.Model, data: bytes) -> float:
     import onnxruntime
 
-    images = _images()
+    images = _images(model.input_shape[1:])
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     (found,) = session.run([OUTPUT], {INPUT: images})
     expected = model.predict(**in_batches(BATCH_SIZE, images), verbose=0)
     return float(np.abs(found - expected).max())
 
 
-def _images() -> np.ndarray:
-    """Float32 (N, 28, 28, 1) in [0, 1]: noise, of which every second image has coarse grains."""
+def _images(image_shape: tuple[int, int, int]) -> np.ndarray:
+    """Float32 (N, H, W, C) in [0, 1]: noise, of which every second image has coarse grains."""
+    height, width, channels = image_shape
     random = np.random.default_rng(0)
-    images = random.random((CHECKED, *IMAGE_SHAPE), np.float32)
-    images[::2] = random.random((CHECKED // 2, 7, 7, 1), np.float32).repeat(4, 1).repeat(4, 2)
+    images = random.random((CHECKED, *image_shape), np.float32)
+    grains = random.random((CHECKED // 2, -(-height // 4), -(-width // 4), channels), np.float32)
+    images[::2] = grains.repeat(4, 1).repeat(4, 2)[:, :height, :width]
     return images

@@ -1,10 +1,11 @@
 """Download a file, however its server behaves."""
 
 import contextlib
+import io
 import ssl
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import requests
 import urllib3
@@ -34,10 +35,19 @@ PATIENCE = Patience(connect=5, read=20, file=600)
 def get(
     address: str, limit: int, progress: Progress, patience: Patience = PATIENCE
 ) -> bytes | None:
-    """The content of a file; None if the server has no such file.
+    """The content of a file; None if the server has no such file. See `save`."""
+    file = io.BytesIO()
+    return file.getvalue() if save(address, file, limit, progress, patience) else None
+
+
+def save(
+    address: str, file: BinaryIO, limit: int, progress: Progress, patience: Patience = PATIENCE
+) -> bool:
+    """Download a file; False if the server has none.
 
     Args:
         address: http or https.
+        file: where it is written to.
         limit: the download ends once it has this many bytes; it may give up to a chunk more.
         progress: makes its progress bar.
         patience: how long it may take.
@@ -55,17 +65,18 @@ def get(
     try:
         with session.get(address, stream=True, timeout=patience[:2]) as response:
             if response.status_code == requests.codes.not_found:
-                return None
+                return False
             response.raise_for_status()
-            data = bytearray()
+            size = 0
             with progress(response.raw.length_remaining, address.rpartition("/")[2]) as bar:
-                while len(data) < limit and (chunk := response.raw.read1(CHUNK)):
+                while size < limit and (chunk := response.raw.read1(CHUNK)):
                     if time.monotonic() > deadline:
                         raise DownloadError(f"takes longer than {patience.file:g} s")
-                    data += chunk
+                    file.write(chunk)
+                    size += len(chunk)
                     if bar is not None:
                         bar.update(len(chunk))
-            return bytes(data)
+            return True
     except (requests.RequestException, urllib3.exceptions.HTTPError, ValueError) as error:
         cause: BaseException = error
         while cause.__context__:  # what requests and urllib3 wrap is easier to understand

@@ -8,7 +8,7 @@ from fashion_mnist.learning.schema import Recipe
 
 
 class Examples(NamedTuple):
-    """Images uint8 (N, 28, 28) and labels uint8 (N,)."""
+    """Images uint8 (N, H, W) or (N, H, W, 3), and labels, integers (N,)."""
 
     images: np.ndarray
     labels: np.ndarray
@@ -17,11 +17,11 @@ class Examples(NamedTuple):
 def epoch(
     images: np.ndarray, targets: np.ndarray, recipe: Recipe, random: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Images uint8 (N, 28, 28, 1) and targets float32 (N, 10): shuffled, perhaps flipped and mixed.
+    """Images uint8 (N, H, W, C) and their targets: shuffled, perhaps flipped and mixed.
 
     Args:
-        images: uint8 (N, 28, 28).
-        targets: float32 (N, 10), probabilities.
+        images: uint8 (N, H, W) or (N, H, W, 3).
+        targets: float32 (N, classes), probabilities.
         recipe: its `mixup` is used, and its augmentation if that begins with flips.
         random: decides the order, the flips and the shares.
     """
@@ -32,7 +32,12 @@ def epoch(
         images[mirrored] = images[mirrored, :, ::-1]
     if recipe.mixup:
         images, targets = mixup(images, targets, recipe.mixup, random)
-    return images[..., np.newaxis], targets
+    return with_channels(images), targets
+
+
+def with_channels(images: np.ndarray) -> np.ndarray:
+    """Images (N, H, W) as (N, H, W, 1); those in colour as they are."""
+    return images[..., np.newaxis] if images.ndim == 3 else images
 
 
 def flips(recipe: Recipe) -> bool:
@@ -46,14 +51,14 @@ def mixup(
     """Each image and its target mixed with another's (Zhang et al. 2018, arXiv:1710.09412).
 
     Args:
-        images: uint8 (N, 28, 28); the result has the same type.
-        targets: float32 (N, 10), probabilities; the result has the same type.
+        images: uint8 (N, H, W) or (N, H, W, 3); the result has the same type.
+        targets: float32 (N, classes), probabilities; the result has the same type.
         alpha: the beta distribution's parameter; the larger, the more even the shares.
         random: decides the partners and the shares.
     """
     other = random.permutation(len(images))
     share = random.beta(alpha, alpha, len(images)).astype(np.float32)
-    of_image, of_target = share[:, np.newaxis, np.newaxis], share[:, np.newaxis]
+    of_image, of_target = share.reshape(-1, *[1] * (images.ndim - 1)), share[:, np.newaxis]
     mixture = images * of_image + images[other] * (1 - of_image)
     return (
         np.rint(mixture).astype(np.uint8),

@@ -12,7 +12,6 @@ from fashion_mnist.learning.batches import Examples
 from fashion_mnist.learning.precision import half_precision
 from fashion_mnist.learning.schema import Job, Recipe
 from fashion_mnist.learning.state import Checkpoint, Epoch, TrainingState, kept
-from fashion_mnist.storage.dataset import CLASS_NAMES
 
 STEPS_PER_EXECUTION = 25  # between two returns to Python
 
@@ -43,7 +42,7 @@ def build(job: Job) -> keras.Model:
     What trains it is created too, so that Keras refuses an argument before any data is read.
     """
     keras.utils.set_random_seed(job.seed)
-    network = networks.build(job.layers)
+    network = networks.build(job.layers, job.kind)
     recipes.optimizer(job.recipe, steps=1)
     recipes.augmentation(job.recipe)
     return network
@@ -63,7 +62,7 @@ def fit(
     with the lowest validation loss.
 
     Args:
-        network: images float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10).
+        network: images float32 (N, H, W, C) in [0, 1] to class probabilities.
         job: that the network was built for.
         training: the images to learn from.
         validation: scored after each epoch; early stopping needs it.
@@ -84,7 +83,7 @@ def fit(
         on_train_batch_end=lambda batch, logs: progress.finish_batches(batch + 1),  # noqa: ARG005
         on_epoch_end=lambda *_: state.keep_weights(),
     )
-    targets = np.eye(len(CLASS_NAMES), dtype=np.float32)[training.labels]
+    targets = np.eye(len(job.kind.classes), dtype=np.float32)[training.labels]
     with recipes.scaled_dropout(network, recipe.dropout_scale), kernels.cheaper(network):
         while not is_over(state.history, recipe):
             progress.start_epoch(tuple(state.history), steps)

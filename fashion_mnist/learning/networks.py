@@ -2,13 +2,14 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.schema import BLOCKS, Layer
-from fashion_mnist.storage.dataset import IMAGE_SHAPE
+from fashion_mnist.storage.dataset import Kind
 
+CLASSES = "classes"  # as `units`: one for each class of the data set
 CONVOLUTION = {"kernel_size": 3, "padding": "same", "use_bias": False}
 
 
@@ -25,18 +26,20 @@ class LayerError(Exception):
         self.input_shape = input_shape
 
 
-def build(layers: Sequence[Layer]) -> keras.Model:
-    """A network with fresh weights: images float32 (N, 28, 28, 1) to the last layer's output.
+def build(layers: Sequence[Layer], kind: Kind) -> keras.Model:
+    """A network with fresh weights: images float32 (N, H, W, C) to the last layer's output.
 
     Args:
         layers: (name of a Keras layer or a block, its arguments), from the image to the classes.
+        kind: what the images are.
 
     Raises:
         LayerError: a layer does not take such an argument or such an input.
     """
-    image = keras.Input(IMAGE_SHAPE, name="image")
-    network = keras.Model(image, _Stack().through("", layers, image), name="network")
-    if not any(kind in BLOCKS for kind, _ in layers):  # a plain stack is simpler to read
+    image = keras.Input(kind.image_shape, name="image")
+    output = _Stack(len(kind.classes)).through("", layers, image)
+    network = keras.Model(image, output, name="network")
+    if not any(name in BLOCKS for name, _ in layers):  # a plain stack is simpler to read
         network = keras.Sequential([image, *network.layers[1:]], name="network")
     return network
 
@@ -44,7 +47,8 @@ def build(layers: Sequence[Layer]) -> keras.Model:
 class _Stack:
     """Puts layers on top of each other and gives each a name of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, classes: int) -> None:
+        self._classes = classes
         # Keras numbers layers through the whole process; the file must not depend on that.
         self._count: Counter[str] = Counter()
 
@@ -64,6 +68,7 @@ class _Stack:
                 return self._residual(place, arguments, x)
             case "ResidualBlock":
                 return self.through(place, residual_block(x.shape[-1], **arguments), x)
+        arguments = counted(arguments, self._classes)
         self._count[kind] += 1
         name = f"{_snake_case(kind)}_{self._count[kind]}"
         try:
@@ -110,6 +115,12 @@ def residual_block(channels: int, filters: int, strides: int, preactivation: boo
     layers = [first, *activation, second, normalized]
     shortcut = [projection, normalized] if changes_shape else []
     return [("Residual", {"layers": layers, "shortcut": shortcut}), ("ReLU", {})]
+
+
+def counted(arguments: Mapping[str, Any], classes: int) -> dict[str, Any]:
+    """A layer's arguments, with a number for `units: classes`."""
+    is_counted = arguments.get("units") == CLASSES
+    return {**arguments, "units": classes} if is_counted else {**arguments}
 
 
 def _snake_case(name: str) -> str:

@@ -45,7 +45,7 @@ def learning_rate(
 
 
 def augmentation(recipe: Recipe) -> list[keras.layers.Layer]:
-    """Layers that change images (N, 28, 28, 1) in training and leave them alone otherwise.
+    """Layers that change images (N, H, W, C) in training and leave them alone otherwise.
 
     Flips that `batches.epoch` makes are not among them.
     """

@@ -1,6 +1,8 @@
 """Model files that hold the same bytes whenever the weights are the same."""
 
 import io
+import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -8,9 +10,16 @@ import h5py
 from fashion_mnist.learning.backend import keras, legacy_h5_format
 from fashion_mnist.storage import files
 
+CLASSES = "classes"  # the attribute that names them, as a JSON list
 
-def save(model: keras.Model, path: str | Path) -> None:
+
+def save(model: keras.Model, path: str | Path, classes: Sequence[str] = ()) -> None:
     """Write an HDF5 file without optimizer state; unlike a `.keras` file, it holds no dates.
+
+    Args:
+        model: the network.
+        path: of the file.
+        classes: the names that the file remembers, if there are any.
 
     Raises:
         OSError: the file cannot be written; what was there before remains.
@@ -19,6 +28,8 @@ def save(model: keras.Model, path: str | Path) -> None:
     memory = io.BytesIO()
     with h5py.File(memory, "w") as file:
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
+        if classes:
+            file.attrs[CLASSES] = json.dumps(list(classes), ensure_ascii=False)
     files.write(path, memory.getvalue())
 
 

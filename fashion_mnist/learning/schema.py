@@ -7,6 +7,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from fashion_mnist.storage.dataset import Kind
+
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 
@@ -84,11 +86,12 @@ class Recipe(Section):
 
 
 class Job(NamedTuple):
-    """All that decides a model's weights, except the images.
+    """All that decides a model's weights, except the images themselves.
 
     Attributes:
         layers_key: where the parameters hold the layers, for messages.
         recipe_key: where they hold the recipe.
+        kind: what the images are.
     """
 
     layers_key: str
@@ -97,3 +100,4 @@ class Job(NamedTuple):
     recipe: Recipe
     seed: int
     threads: int
+    kind: Kind

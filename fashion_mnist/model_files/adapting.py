@@ -1,5 +1,6 @@
 """Adapt a network from a file to images in [0, 1] and to class probabilities."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import numpy as np
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.storage.dataset import CLASS_NAMES, IMAGE_SHAPE
+from fashion_mnist.storage.dataset import Kind
 
 TOLERANCE = 1e-3  # of the sum of a row of probabilities
 SMALL_SCALE = 1 / 50  # a network that multiplies its images by less expects them up to 255
@@ -30,23 +31,47 @@ _NEITHER = frozenset(
 )
 
 
-def check_shapes(path: Path, model: keras.Model) -> None:
-    """Raise InputError unless the network maps one image to one number per class."""
-    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-    sizes = [size for size in taken if size != 1]
-    if sizes not in ([28, 28], [784]) or [size for size in given if size != 1] != [10]:
+def check_kind(path: Path, found: Kind, wanted: Kind) -> None:
+    """Raise InputError unless a model's images and classes are those of the data set."""
+    if found.image_shape != wanted.image_shape:
         raise InputError(
-            f"{path} maps {taken} to {given}; needed is a model from {IMAGE_SHAPE} "
-            f"to {len(CLASS_NAMES)} class probabilities"
+            f"{path} takes images {found.image_shape}; those of the data set are "
+            f"{wanted.image_shape}"
+        )
+    if found.classes != wanted.classes:
+        theirs, ours = (", ".join(kind.classes[:3]) for kind in (found, wanted))
+        raise InputError(
+            f"{path} was trained on other classes ({theirs}, ...) than those of the data set "
+            f"({ours}, ...)"
         )
 
 
-def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Model, list[str]]:
-    """A network from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10), and notes.
+def check_shapes(path: Path, model: keras.Model, kind: Kind) -> None:
+    """Raise InputError unless the network maps one image to one number per class."""
+    taken, given = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    sizes, image_sizes = (_without_ones(shape) for shape in (taken, kind.image_shape))
+    is_image = len(kind.image_shape) == 3 and kind.image_shape[2] in (1, 3)
+    fits = sizes in (image_sizes, [math.prod(image_sizes)])
+    if not is_image or not fits or _without_ones(given) != [len(kind.classes)]:
+        raise InputError(
+            f"{path} maps {taken} to {given}; needed is a model from {kind.image_shape} "
+            f"to {len(kind.classes)} class probabilities"
+        )
+
+
+def _without_ones(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
+
+
+def adapted(
+    path: Path, model: keras.Model, kind: Kind, sees_0_to_1: bool
+) -> tuple[keras.Model, list[str]]:
+    """A network from float32 (N, H, W, C) in [0, 1] to class probabilities, and notes.
 
     Args:
         path: the model file, for messages.
         model: a network with the shapes that `check_shapes` allows.
+        kind: of the images.
         sees_0_to_1: whether it is known to expect images in [0, 1], whatever its layers.
 
     Returns:
@@ -56,24 +81,24 @@ def adapted(path: Path, model: keras.Model, sees_0_to_1: bool) -> tuple[keras.Mo
         InputError: its predictions are not finite, or neither probabilities nor logits.
     """
     before, after, notes = [], [], []
-    if model.input_shape[1:] != IMAGE_SHAPE:
+    if model.input_shape[1:] != kind.image_shape:
         before.append(keras.layers.Reshape(model.input_shape[1:], name="image_shape"))
     scaling = [] if sees_0_to_1 else [op.name for op in _first(model) if _expects_255(op)]
     if scaling:
         before.append(keras.layers.Rescaling(255, name="image_range"))
         notes.append(f"its layer {scaling[0]!r} expects images from 0 to 255: it is given these")
     if len(model.output_shape) > 2:
-        after.append(keras.layers.Reshape((len(CLASS_NAMES),), name="class_shape"))
-    change, note = _to_probabilities(path, model, _extended(before, model, after))
+        after.append(keras.layers.Reshape((len(kind.classes),), name="class_shape"))
+    change, note = _to_probabilities(path, model, _extended(before, model, after, kind))
     if note:
         notes.append(note)
-    return _extended(before, model, after + change), notes
+    return _extended(before, model, after + change, kind), notes
 
 
-def _extended(before: list, model: keras.Model, after: list) -> keras.Model:
+def _extended(before: list, model: keras.Model, after: list, kind: Kind) -> keras.Model:
     if not before and not after:
         return model
-    x = image = keras.Input(IMAGE_SHAPE, name="image")
+    x = image = keras.Input(kind.image_shape, name="image")
     layers = model.layers if isinstance(model, keras.Sequential) else [model]
     for call in (*before, *layers, *after):
         x = call(x)
@@ -82,7 +107,7 @@ def _extended(before: list, model: keras.Model, after: list) -> keras.Model:
 
 def _to_probabilities(path: Path, model: keras.Model, runnable: keras.Model) -> tuple[list, str]:
     """Layers that make its predictions probabilities, and a sentence about them."""
-    rows = keras.ops.convert_to_numpy(runnable(_probes(), training=False))
+    rows = keras.ops.convert_to_numpy(runnable(_probes(runnable.input_shape[1:]), training=False))
     if not np.isfinite(rows).all():
         raise InputError(f"{path} predicts numbers that are not finite: train it again")
     if _are_probabilities(rows):
@@ -112,9 +137,9 @@ def _normalized(rows: Any) -> Any:
     return rows / keras.ops.sum(rows, axis=-1, keepdims=True)
 
 
-def _probes() -> np.ndarray:
-    """Images unlike each other, float32 (8, 28, 28, 1) in [0, 1]."""
-    noise = np.random.default_rng(0).random((8, *IMAGE_SHAPE), dtype=np.float32)
+def _probes(image_shape: tuple[int, ...]) -> np.ndarray:
+    """Images unlike each other, float32 (8, H, W, C) in [0, 1]."""
+    noise = np.random.default_rng(0).random((8, *image_shape), dtype=np.float32)
     brightness = np.linspace(0, 1, 8, dtype=np.float32).reshape(8, 1, 1, 1)
     noise[::2] = noise[::2] > 0.5
     noise[:, 4:10] = 0

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import h5py
 
 from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.learning.saving import CLASSES
 from fashion_mnist.model_files import hdf5
 
 LARGEST = 2**30  # bytes of a file, and of the weights in a compressed one
@@ -23,6 +24,7 @@ class Contents(NamedTuple):
     description: dict[str, Any]
     weights: bytes  # an HDF5 file: a `.h5` file's is plain already, a `.keras` file's is not
     keras_2: bool  # whether Keras 2 wrote it
+    classes: tuple[str, ...]  # their names, if the file remembers them
 
 
 def read(path: Path) -> Contents:
@@ -39,7 +41,9 @@ def read(path: Path) -> Contents:
     if path.stat().st_size > LARGEST:
         raise InputError(f"{path} is larger than {LARGEST // 2**30} GiB: refused")
     try:
-        text, weights, version = _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
+        text, weights, version, classes = (
+            _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
+        )
         if len(text) > LARGEST_DESCRIPTION:
             raise ValueError(f"its description is over {LARGEST_DESCRIPTION // 2**20} MiB long")
         description = json.loads(text)
@@ -52,16 +56,25 @@ def read(path: Path) -> Contents:
         ) from None
     # Keras 3 has no such argument; a file may lack its version.
     keras_2 = version.startswith(("1.", "2.")) or '"batch_input_shape"' in _text(text)
-    return Contents(description, weights, keras_2)
+    return Contents(description, weights, keras_2, classes)
 
 
-def _of_hdf5(path: Path) -> tuple[str | bytes, bytes, str]:
+def _of_hdf5(path: Path) -> tuple[str | bytes, bytes, str, tuple[str, ...]]:
     weights = hdf5.plain(path.read_bytes())
     with h5py.File(io.BytesIO(weights)) as file:
-        return file.attrs["model_config"], weights, _text(file.attrs.get("keras_version", ""))
+        version, classes = _text(file.attrs.get("keras_version", "")), _names(file)
+        return file.attrs["model_config"], weights, version, classes
 
 
-def _of_archive(path: Path) -> tuple[bytes, bytes, str]:
+def _names(file: h5py.File) -> tuple[str, ...]:
+    """The classes that `saving.save` wrote; none if another program wrote the file."""
+    names = json.loads(_text(file.attrs.get(CLASSES, "[]")))
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"its attribute {CLASSES!r} is no list of names")
+    return tuple(names)
+
+
+def _of_archive(path: Path) -> tuple[bytes, bytes, str, tuple[str, ...]]:
     most = min(LARGEST, max(LEAST_ALLOWED, MOST_COMPRESSED * path.stat().st_size))
     try:
         with zipfile.ZipFile(path) as archive:
@@ -74,7 +87,7 @@ def _of_archive(path: Path) -> tuple[bytes, bytes, str]:
         raise
     except Exception as error:  # zipfile raises anything at all over damaged bytes
         raise ValueError(first_sentence(error) or type(error).__name__) from None
-    return text, weights, str(json.loads(metadata).get("keras_version", ""))
+    return text, weights, str(json.loads(metadata).get("keras_version", "")), ()
 
 
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:

@@ -23,7 +23,6 @@ from fashion_mnist.model_files.allowed import (
     WITHOUT_EFFECT,
     WRAPPERS,
 )
-from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
 MOST_CALLS = 10_000  # of layers, while the network is built
 
@@ -39,17 +38,23 @@ _ACTIVATION = re.compile(r"(.*_)?activation")
 Description = dict[str, Any]
 
 
-def inert(path: Path, description: Description, keras_2: bool = False) -> Description:
+def inert(
+    path: Path,
+    description: Description,
+    keras_2: bool = False,
+    image_shape: tuple[int, ...] = (),
+) -> Description:
     """Translate the description of a network to Keras 3, without anything that could run code.
 
     Args:
         path: the model file, for messages.
         description: the network as Keras 2 or 3 describes it.
         keras_2: whether Keras 2 wrote the file.
+        image_shape: stands in for sizes of the input that the description leaves open.
 
     Returns:
         A description of a `Sequential` or `Functional` for `from_config`. Layers with
-        no effect at inference become `Identity`, and unknown input sizes become an image's.
+        no effect at inference become `Identity`.
 
     Raises:
         InputError: the description names something that is not allowed, or nests networks so
@@ -58,7 +63,7 @@ def inert(path: Path, description: Description, keras_2: bool = False) -> Descri
     """
     if description["class_name"] not in CONTAINERS:
         _refuse(path, f"has a layer {description['class_name']!r}, which is not known to be safe")
-    clean = _Translator(path, keras_2).container(description, outermost=True)
+    clean = _Translator(path, keras_2, image_shape).container(description, outermost=True)
     if _calls(clean) > MOST_CALLS:
         _refuse(path, f"calls layers more than {MOST_CALLS:,} times")
     return clean
@@ -91,9 +96,10 @@ def _arguments_of(kind: str) -> frozenset[str]:
 class _Translator:
     """Translates one file's description; refuses what is not allowed, with the file's path."""
 
-    def __init__(self, path: Path, keras_2: bool) -> None:
+    def __init__(self, path: Path, keras_2: bool, image_shape: tuple[int, ...]) -> None:
         self._path = path
         self._keras_2 = keras_2
+        self._image_shape = image_shape
 
     def container(self, source: Description, outermost: bool = False) -> Description:
         kind, config = source["class_name"], source["config"]
@@ -159,8 +165,8 @@ class _Translator:
     def _input(self, config: Description, outermost: bool) -> Description:
         shape = config.get("batch_shape") or config["batch_input_shape"]
         sizes = list(shape[1:])
-        if outermost and len(sizes) in (2, 3):
-            sizes = [known or usual for known, usual in zip(sizes, IMAGE_SHAPE, strict=False)]
+        if outermost and len(sizes) in (2, 3) and self._image_shape:
+            sizes = [known or own for known, own in zip(sizes, self._image_shape, strict=False)]
         if not all(type(size) is int for size in sizes):
             self._refuse(f"takes an input {shape}, whose size is not known")
         return _described("InputLayer", {"batch_shape": [None, *sizes]})

@@ -20,27 +20,43 @@ from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.backend import keras, legacy_h5_format
 from fashion_mnist.model_files import adapting, contents, descriptions, hdf5
 from fashion_mnist.storage import files
+from fashion_mnist.storage.dataset import Kind
 
 MOST_OUTPUTS = 2**22  # of one layer, for one image
 
 
 class Loaded(NamedTuple):
-    """A model, and what was changed to make it map images in [0, 1] to probabilities."""
+    """A model, and what was changed to make it map images in [0, 1] to probabilities.
+
+    Attributes:
+        kind: of the images that it takes, with the classes that the file remembers, if any.
+    """
 
     model: keras.Model
     notes: list[str]
+    kind: Kind
 
 
-def load_model(path: str | Path) -> keras.Model:
-    """The model that `load` gives."""
-    return load(path).model
+def load_model(path: str | Path, kind: Kind) -> keras.Model:
+    """The model that `load` gives, which must be one for images of this kind.
+
+    Raises:
+        InputError, OSError: see `load`.
+    """
+    loaded = load(path, kind)
+    adapting.check_kind(Path(path), loaded.kind, kind)
+    return loaded.model
 
 
-def load(path: str | Path) -> Loaded:
+def load(path: str | Path, kind: Kind | None) -> Loaded:
     """Rebuild the network in a `.h5` or `.keras` file of Keras 2 or 3.
 
+    Args:
+        path: of the file.
+        kind: of the images that a file without class names is for; None if that is not known.
+
     Returns:
-        A model from float32 (N, 28, 28, 1) in [0, 1] to probabilities (N, 10). Each note is a
+        A model from float32 (N, H, W, C) in [0, 1] to class probabilities. Each note is a
         sentence such as "its last layer 'dense' gives logits: a softmax was added".
 
     Raises:
@@ -49,12 +65,19 @@ def load(path: str | Path) -> Loaded:
         OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
     path = Path(path)
-    description, weights, keras_2 = contents.read(path)
+    description, weights, keras_2, classes = contents.read(path)
+    if classes:
+        kind = None
+    elif kind is None:
+        raise InputError(
+            f"{path} does not name its classes, and those of the data set are not known yet: "
+            "run `dvc repro preprocess` first"
+        )
     try:
-        clean = descriptions.inert(path, description, keras_2)
+        clean = descriptions.inert(path, description, keras_2, kind.image_shape if kind else ())
         # Keras keeps notes about the variables that it does not make until the thread ends.
         with ThreadPoolExecutor(1) as thread:
-            thread.submit(_check_sketch, path, clean, len(weights)).result()
+            kind = thread.submit(_check_sketch, path, clean, len(weights), classes, kind).result()
         model = _build(clean)
         if keras_2:
             _use_hard_sigmoid_of_keras_2(model)
@@ -62,7 +85,7 @@ def load(path: str | Path) -> Loaded:
             _load_weights(model, hdf5.plain(weights))
         else:
             _load_legacy_weights(model, weights)
-        return Loaded(*adapting.adapted(path, model, _is_ours(description)))
+        return Loaded(*adapting.adapted(path, model, kind, _is_ours(description)), kind)
     except (InputError, OSError):
         raise
     except Exception as error:  # Keras and TensorFlow raise anything at all
@@ -111,8 +134,18 @@ def _load_weights(model: keras.Model, weights: bytes) -> None:
         model.load_weights(path)
 
 
-def _check_sketch(path: Path, description: dict[str, Any], file_size: int) -> None:
-    """Build the network without weights, and raise InputError if it would be too large."""
+def _check_sketch(
+    path: Path,
+    description: dict[str, Any],
+    file_size: int,
+    classes: tuple[str, ...],
+    kind: Kind | None,
+) -> Kind:
+    """Build the network without weights; the kind of images that it takes.
+
+    Raises:
+        InputError: it would be too large, or is one for other images or classes.
+    """
     with keras.StatelessScope(initialize_variables=False):
         model = _build(description)
     parameters = sum(math.prod(variable.shape) for variable in model.variables)
@@ -121,7 +154,9 @@ def _check_sketch(path: Path, description: dict[str, Any], file_size: int) -> No
     outputs = max(_sizes(model), default=0)
     if outputs > MOST_OUTPUTS:
         raise InputError(f"{path} makes {outputs:,} numbers of an image: refused")
-    adapting.check_shapes(path, model)
+    kind = kind or Kind(tuple(model.input_shape[1:]), classes)
+    adapting.check_shapes(path, model, kind)
+    return kind
 
 
 def _sizes(model: keras.Model) -> Iterator[int]:

@@ -1,9 +1,11 @@
-"""Picture files of any origin, decoded: upright, in gray and in their colours."""
+"""Picture files of any origin, decoded: upright, in gray or in their colours."""
 
+import contextlib
 import io
 import math
 import re
 import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -28,6 +30,7 @@ SIGNATURE = re.compile(
     rb"|\0\0\0\x0c(?:jP  |JXL )|\xff\x4f\xff\x51",
     re.DOTALL,
 )
+Convert = Callable[[Image.Image, bool], list[Image.Image]]
 MOST_PIXELS = 50_000_000
 MOST_BYTES = 256 * 2**20
 MOST_SCANS = 100  # of a JPEG; encoders make a dozen
@@ -66,14 +69,41 @@ def read(file: BinaryIO) -> tuple[Image.Image, Image.Image]:
         InputError: it is not a picture, or is damaged or too large.
         OSError: it cannot be read.
     """
-    data = file.read(MOST_BYTES + 1)
+    with quietly():
+        gray, colours = decode(file.read(MOST_BYTES + 1), WORKING_EDGE, _in_gray_and_small)
+    return gray, colours
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it, decoders print nothing, and a picture that is too large is an error.
+
+    It changes the whole process: threads that decode share one.
+    """
+    with silent_stderr(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        yield
+
+
+def decode(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
+    """What `convert` makes of a picture, upright; call it `quietly`.
+
+    Args:
+        data: a file's content, at most MOST_BYTES + 1 of it.
+        edge: pixels; a JPEG may be decoded at a fraction of its size, down to twice that.
+        convert: gray, colours, or both.
+
+    Raises:
+        InputError: it is not a picture, or is damaged or too large.
+    """
     if not data:
         raise InputError("is empty")
     if len(data) > MOST_BYTES:
         raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: refused")
     if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
         raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
-    return _decoded(data)
+    return _decoded(data, edge, convert)
 
 
 def _scans(jpeg: bytes) -> int:
@@ -87,33 +117,45 @@ def _scans(jpeg: bytes) -> int:
     return scans
 
 
-def _decoded(data: bytes) -> tuple[Image.Image, Image.Image]:
-    """The picture upright, in mode L or LA, and a small copy in its colours, in mode RGBA."""
-    with silent_stderr(), warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        try:
-            image = Image.open(io.BytesIO(data), formats=FORMATS)
-            # Only the header has been read; the decoder allocates what the header declares.
-            if image.width * image.height > MOST_PIXELS:
-                raise Image.DecompressionBombError
-            image.draft(None, (2 * WORKING_EDGE, 2 * WORKING_EDGE))
-            clipped = any(";16" in str(tile.args) for tile in image.tile)
-            image.load()
-            turn = _turn(image)
-            gray = _gray(image, clipped)
-            colours = _colours(image, gray)
-            if turn is not None:
-                gray, colours = gray.transpose(turn), colours.transpose(turn)
-        except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-            raise InputError(f"has more than {MOST_PIXELS:,} pixels: refused") from None
-        except UnidentifiedImageError:
-            reason = f"is not a {FORMAT_NAMES} picture, or is cut off: save it as one of these"
-            raise InputError(reason) from None
-        except Exception as error:  # a decoder raises anything at all over damaged bytes
-            reason = first_sentence(error) or type(error).__name__
-            raise InputError(f"is damaged: {reason}") from None
-    return gray, colours
+def _decoded(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
+    try:
+        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        # Only the header has been read; the decoder allocates what the header declares.
+        if image.width * image.height > MOST_PIXELS:
+            raise Image.DecompressionBombError
+        image.draft(None, (2 * edge, 2 * edge))
+        clipped = any(";16" in str(tile.args) for tile in image.tile)
+        image.load()
+        turn = _turn(image)
+        found = convert(image, clipped)
+        return found if turn is None else [each.transpose(turn) for each in found]
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError):
+        raise InputError(f"has more than {MOST_PIXELS:,} pixels: refused") from None
+    except UnidentifiedImageError:
+        reason = f"is not a {FORMAT_NAMES} picture, or is cut off: save it as one of these"
+        raise InputError(reason) from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a decoder raises anything at all over damaged bytes
+        reason = first_sentence(error) or type(error).__name__
+        raise InputError(f"is damaged: {reason}") from None
+
+
+def in_gray(image: Image.Image, clipped: bool) -> list[Image.Image]:
+    """The picture in mode L, or LA if there is transparency in it."""
+    return [_gray(image, clipped)]
+
+
+def in_colours(image: Image.Image, clipped: bool) -> list[Image.Image]:
+    """The picture in mode RGB, or RGBA if there is transparency in it."""
+    if image.mode[0] in "IF" or image.mode == "LAB":
+        image = _gray(image, clipped)
+    return [image.convert("RGBA" if image.has_transparency_data else "RGB")]
+
+
+def _in_gray_and_small(image: Image.Image, clipped: bool) -> list[Image.Image]:
+    gray = _gray(image, clipped)
+    return [gray, _colours(image, gray)]
 
 
 def _turn(image: Image.Image) -> Image.Transpose | None:

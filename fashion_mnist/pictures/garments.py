@@ -12,9 +12,8 @@ from PIL import Image, ImageFilter
 from fashion_mnist.errors import InputError
 from fashion_mnist.pictures import decoding
 from fashion_mnist.pictures.decoding import WORKING_EDGE
-from fashion_mnist.storage.dataset import IMAGE_SHAPE
 
-EDGE = IMAGE_SHAPE[0]
+EDGE = 28  # of the images, in pixels: the paper's
 LIGHT = 128
 SAME_GRAY = 8  # pixels of the background differ by this much ...
 TRIMMED = 13  # ... and what is within 5 % of it, as in the paper, is trimmed

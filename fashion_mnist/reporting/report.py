@@ -19,7 +19,6 @@ from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
 from fashion_mnist.scoring import figures
 from fashion_mnist.storage import outs, parameters, records
-from fashion_mnist.storage.dataset import CLASS_NAMES
 from fashion_mnist.talk import results, words
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -126,13 +125,14 @@ def table(path: Path, texts: Sequence[str]) -> list[dict[str, Any]]:
     return rows
 
 
-def confusion(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def confusion(pairs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
     """One row per class: its name and, for each predicted class, an image count and a shade.
 
     The shade is the share of the true class's images, relative to the largest share among mistakes.
 
     Args:
         pairs: of each test image, the actual and the predicted class.
+        names: of the classes.
     """
     counts = Counter((row["actual"], row["predicted"]) for row in pairs)
     totals = Counter(row["actual"] for row in pairs)
@@ -147,10 +147,10 @@ def confusion(pairs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
                     "count": counts[actual, predicted],
                     "shade": round(shares.get((actual, predicted), 0) / largest, 3),
                 }
-                for predicted in CLASS_NAMES
+                for predicted in names
             ],
         }
-        for actual in CLASS_NAMES
+        for actual in names
     ]
 
 
@@ -271,12 +271,13 @@ def contents() -> dict[str, Any]:
         "curves": all_curves(history),
         "baseline": last_epochs(history, outs.BASELINE),
         "candidates": [last_epochs(history, name) for name in names[1:]],
-        "confusion": confusion(pairs),
+        "confusion": confusion(pairs, [row["class"] for row in classes]),
         "explanations": picture(outs.EXPLANATIONS),
         "explanations_size": [
             round(inches * figures.DPI) for inches in figures.EXPLANATIONS.size(len(wrong))
         ],
         "mistakes": wrong,
+        "is_originals_data": config.dataset == results.ORIGINALS_DATA,
         "original": results.ORIGINAL,
         "original_test": results.ORIGINAL_TEST,
         "trained": [

@@ -12,15 +12,16 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from fashion_mnist.storage import files
-from fashion_mnist.storage.dataset import CLASS_NAMES
 
 # Okabe & Ito 2008: told apart by the colour-blind too.
 TRAINING, VALIDATION = "#0072B2", "#D55E00"
 INK, SOFT, GRID, PALE = "#1c2126", "#6a737d", "#d5dae0", "#eceff2"
 LONGEST_NAME = 40  # characters above an image
 COLUMNS = 4  # of a gallery
-ENLARGED = 5  # a 28 x 28 image beside its picture ...
+EDGE = 140  # pixels of a picture, and of the image beside it ...
 PAPER = 235  # ... on light gray, so that a white picture shows its edges
+CLASSES_AT_EASE = 14  # in a confusion matrix of the usual size
+LARGEST = 4  # times that size
 OVERFITS = 1.02  # times the lowest validation loss; a smaller rise may be noise
 DPI = 100
 
@@ -162,20 +163,24 @@ def training_curves(title: str, history: Sequence[Mapping[str, Any]]) -> Figure:
     return figure
 
 
-def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
+def confusion(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -> Figure:
     """How many images of each class are classified as which; only mistakes are coloured.
 
     Args:
-        labels, predicted: integers (N,) in 0-9.
+        labels, predicted: integers (N,).
+        names: of the classes; with many, the figure is larger and its letters are smaller.
     """
-    count = len(CLASS_NAMES)
+    count = len(names)
+    crowd = count / CLASSES_AT_EASE
+    scale = min(max(1, crowd), LARGEST)
+    letters = 10 * min(1, scale / crowd)  # points
     matrix = np.zeros((count, count), int)
     np.add.at(matrix, (labels, predicted), 1)
     diagonal = np.eye(count, dtype=bool)
     shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     wrong = np.ma.masked_array(shares, diagonal | (matrix == 0))
     top = max(float(wrong.filled(0).max()), 1.0)
-    figure = Figure(figsize=(8.4, 7.2), layout="constrained")
+    figure = Figure(figsize=(8.4 * scale, 7.2 * scale), layout="constrained")
     axes = figure.subplots()
     axes.imshow(np.ma.masked_array(shares, ~diagonal), cmap=mpl.colors.ListedColormap([PALE]))
     image = axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=top)
@@ -186,16 +191,16 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
         ylabel="true class",
         xticks=range(count),
         yticks=range(count),
-        yticklabels=CLASS_NAMES,
+        yticklabels=names,
     )
     title = f"Confusion matrix of the best model, {len(labels):,} test images"
     axes.set_title(title, loc="left", color=INK, fontweight="bold", fontsize=12, pad=12)
-    axes.set_xticklabels(CLASS_NAMES, rotation=45, ha="right", rotation_mode="anchor")
-    axes.tick_params(length=0)
+    axes.set_xticklabels(names, rotation=45, ha="right", rotation_mode="anchor")
+    axes.tick_params(length=0, labelsize=letters)
     axes.spines[:].set_visible(False)
     axes.set_xticks(np.arange(count + 1) - 0.5, minor=True)
     axes.set_yticks(np.arange(count + 1) - 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.5)
+    axes.grid(which="minor", color="white", linewidth=1.5 * letters / 10)
     axes.tick_params(which="minor", length=0)
     for (row, column), number in np.ndenumerate(matrix):
         if number:
@@ -204,12 +209,17 @@ def confusion(labels: np.ndarray, predicted: np.ndarray) -> Figure:
                 color = SOFT
             elif shares[row, column] > 0.55 * top:
                 color = "white"
-            axes.text(column, row, f"{number:,}", color=color, ha="center", va="center")
+            cell = axes.text(column, row, f"{number:,}", color=color, fontsize=letters)
+            cell.set(ha="center", va="center")
     return figure
 
 
 def explanations(
-    images: np.ndarray, labels: np.ndarray, probabilities: np.ndarray, evidence: np.ndarray
+    images: np.ndarray,
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    evidence: np.ndarray,
+    names: Sequence[str],
 ) -> Figure:
     """Wrongly classified images, each beside a copy that shows what the decision rests on.
 
@@ -218,13 +228,14 @@ def explanations(
     Orange supports the predicted class, blue counts against it; the strongest has full colour.
 
     Args:
-        images: uint8 (N, 28, 28).
+        images: uint8 (N, H, W) or (N, H, W, 3).
         labels: integers (N,).
-        probabilities: float (N, 10).
-        evidence: float (N, 28, 28), as `occlusion.evidence` gives it.
+        probabilities: float (N, classes).
+        evidence: float (N, H, W), as `occlusion.evidence` gives it.
+        names: of the classes.
     """
     figure = Figure(figsize=EXPLANATIONS.size(len(images)))
-    for index, caption in enumerate(_captions(labels, probabilities)):
+    for index, caption in enumerate(_captions(labels, probabilities, names)):
         left, top = EXPLANATIONS.place(index)
         edge = EXPLANATIONS.height
         _draw_image(figure, images[index], left, top, edge)
@@ -237,13 +248,14 @@ def tinted(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     """An image whose pixels are coloured by what supports or opposes a decision.
 
     Args:
-        image: uint8 (28, 28).
-        evidence: float (28, 28), positive for the decision and negative against it.
+        image: uint8 (H, W), or (H, W, 3), of which the brightness is shown.
+        evidence: float (H, W), positive for the decision and negative against it.
 
     Returns:
-        float (28, 28, 3) in [0, 1].
+        float (H, W, 3) in [0, 1].
     """
-    gray = np.repeat(image[..., np.newaxis] / 255, 3, axis=2)
+    brightness = image if image.ndim == 2 else image.mean(axis=2)
+    gray = np.repeat(brightness[..., np.newaxis] / 255, 3, axis=2)
     strength = np.abs(evidence) / max(np.abs(evidence).max(), 1e-9)
     colors = np.where(
         evidence[..., np.newaxis] > 0,
@@ -255,10 +267,10 @@ def tinted(image: np.ndarray, evidence: np.ndarray) -> np.ndarray:
     return (1 - opacity) * 0.75 * gray + opacity * (0.35 * gray + 0.65 * colors)
 
 
-def _captions(labels: np.ndarray, probabilities: np.ndarray) -> list[str]:
+def _captions(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str]) -> list[str]:
     arrow = "\N{RIGHTWARDS ARROW}"
     return [
-        f"{CLASS_NAMES[label]} {arrow} {CLASS_NAMES[given.argmax()]} {percent(given.max())}"
+        f"{names[label]} {arrow} {names[given.argmax()]} {percent(given.max())}"
         for label, given in zip(labels, probabilities, strict=True)
     ]
 
@@ -287,15 +299,17 @@ def answers(
     names: Sequence[str],
     probabilities: np.ndarray,
     warnings: Sequence[Sequence[str]],
+    classes: Sequence[str],
 ) -> Figure:
     """A grid of pictures, each beside the image that a model sees and below its answer.
 
     Args:
         previews: (N,) of uint8 (height, width, 3), at most 140 pixels wide and high.
-        images: uint8 (N, 28, 28), N at least 1.
+        images: uint8 (N, H, W) or (N, H, W, 3), N at least 1.
         names: (N,), of any length.
-        probabilities: float (N, 10).
+        probabilities: float (N, classes).
         warnings: (N,); only what each tells before its colon is shown.
+        classes: their names.
     """
     captions = []
     for name, given, signs in zip(names, probabilities, warnings, strict=True):
@@ -303,8 +317,8 @@ def answers(
         end = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
         lines = [
             end,
-            f"{CLASS_NAMES[first]} {100 * given[first]:.1f} %, "
-            f"{CLASS_NAMES[second]} {100 * given[second]:.1f} %",
+            f"{classes[first]} {100 * given[first]:.1f} %, "
+            f"{classes[second]} {100 * given[second]:.1f} %",
             *(f"warning: {sign.partition(':')[0]}" for sign in signs),
         ]
         captions.append("\n".join(lines))
@@ -313,18 +327,24 @@ def answers(
 
 
 def _beside(preview: np.ndarray, image: np.ndarray) -> np.ndarray:
-    """uint8 (140, 290, 3): a preview, enlarged if it is small, and a 28 x 28 image enlarged."""
-    edge = ENLARGED * len(image)
-    pair = np.full((edge, 2 * edge + 10, 3), PAPER, np.uint8)
-    preview = _enlarged(preview, edge // max(preview.shape[:2]))
-    height, width, _ = preview.shape
-    top, left = (edge - height) // 2, (edge - width) // 2
-    pair[top : top + height, left : left + width] = preview
-    pair[:, -edge:] = _enlarged(image, ENLARGED)[..., np.newaxis]
+    """uint8 (140, 290, 3): a preview and an image, side by side, enlarged if small."""
+    pair = np.full((EDGE, 2 * EDGE + 10, 3), PAPER, np.uint8)
+    for square, shown in ((pair[:, :EDGE], preview), (pair[:, -EDGE:], image)):
+        fitted = _fitted(shown)
+        height, width = fitted.shape[:2]
+        top, left = (EDGE - height) // 2, (EDGE - width) // 2
+        part = square[top : top + height, left : left + width]
+        part[:] = fitted if fitted.ndim == 3 else fitted[..., np.newaxis]
     return pair
 
 
-def _enlarged(image: np.ndarray, times: int) -> np.ndarray:
+def _fitted(image: np.ndarray) -> np.ndarray:
+    """Every pixel several times, or only every so many-th, so that it fills EDGE pixels at most."""
+    longest = max(image.shape[:2])
+    if longest > EDGE:
+        step = -(-longest // EDGE)
+        return image[::step, ::step]
+    times = EDGE // longest
     return image.repeat(times, axis=0).repeat(times, axis=1)
 
 

@@ -4,11 +4,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from fashion_mnist.storage.dataset import IMAGE_SHAPE
-
-HEIGHT, WIDTH, _ = IMAGE_SHAPE
-SIZE = 5  # pixels; a patch this large hides a sleeve's end or a heel
-STEP = 2  # pixels between patches
+SIZE = 5 / 28  # of the shorter edge; a patch this large hides a sleeve's end or a heel
+STEP = 2 / 28  # of it, between patches
+MOST_BYTES = 2**28  # of covered images at a time
 SMALLEST_PROBABILITY = 1e-7  # where a model is sure beyond doubt, its log-odds end
 
 
@@ -16,7 +14,7 @@ def evidence(
     predict: Callable[[np.ndarray], np.ndarray],
     images: np.ndarray,
 ) -> np.ndarray:
-    """How much each pixel supports the predicted class: float64 (N, 28, 28).
+    """How much each pixel supports the predicted class: float64 (N, H, W).
 
     A gray patch, of the image's mean brightness, covers each part of an image in turn. A
     pixel's value is the mean fall of the predicted class's log-odds (nats) over the patches
@@ -25,34 +23,45 @@ def evidence(
     confident network hardly move.
 
     Args:
-        predict: maps uint8 (M, 28, 28) to class probabilities (M, C). It is called once, with
-            the 257 versions of each image.
-        images: uint8 (N, 28, 28).
+        predict: maps uint8 images of the same shape to class probabilities (M, C). It is called
+            with the P + 1 versions of each image, of as many images as memory allows.
+        images: uint8 (N, H, W) or (N, H, W, 3).
     """
-    if not len(images):  # Keras refuses an empty batch
-        return np.zeros(images.shape)
-    masks = patches()
+    masks = patches(*images.shape[1:3])
+    count = max(1, MOST_BYTES // (images[:1].nbytes * (len(masks) + 1) or 1))
+    parts = [
+        _evidence(predict, images[start : start + count], masks)
+        for start in range(0, len(images), count)  # Keras refuses an empty batch
+    ]
+    return np.concatenate([np.zeros((0, *images.shape[1:3])), *parts])
+
+
+def _evidence(
+    predict: Callable[[np.ndarray], np.ndarray], images: np.ndarray, masks: np.ndarray
+) -> np.ndarray:
     gray = images.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
-    covered = np.where(masks, gray[:, np.newaxis], images[:, np.newaxis])
+    covering = masks.reshape(*masks.shape, *[1] * (images.ndim - 3))
+    covered = np.where(covering, gray[:, np.newaxis], images[:, np.newaxis])
     versions = np.concatenate([images[:, np.newaxis], covered], axis=1)
-    flat = predict(versions.reshape(-1, HEIGHT, WIDTH))
+    flat = predict(versions.reshape(-1, *images.shape[1:]))
     probabilities = flat.reshape(*versions.shape[:2], -1)
     odds = log_odds(probabilities, probabilities[:, 0].argmax(axis=1))
     fall = odds[:, :1] - odds[:, 1:]
     return np.einsum("np,phw->nhw", fall, masks) / masks.sum(axis=0)
 
 
-def patches() -> np.ndarray:
-    """Where each patch lies: bool (P, 28, 28). Those at the edges reach beyond the image."""
+def patches(height: int, width: int) -> np.ndarray:
+    """Where each patch lies: bool (P, H, W). Those at the edges reach beyond the image."""
+    size, step = (max(1, round(share * min(height, width))) for share in (SIZE, STEP))
     rows, columns = (
-        np.arange(STEP - SIZE, length, STEP)[:, np.newaxis] for length in (HEIGHT, WIDTH)
+        np.arange(step - size, length, step)[:, np.newaxis] for length in (height, width)
     )
     in_rows, in_columns = (
-        (np.arange(length) >= start) & (np.arange(length) < start + SIZE)
-        for start, length in ((rows, HEIGHT), (columns, WIDTH))
+        (np.arange(length) >= start) & (np.arange(length) < start + size)
+        for start, length in ((rows, height), (columns, width))
     )
     both = in_rows[:, np.newaxis, :, np.newaxis] & in_columns[np.newaxis, :, np.newaxis, :]
-    return both.reshape(-1, HEIGHT, WIDTH)
+    return both.reshape(-1, height, width)
 
 
 def log_odds(probabilities: np.ndarray, classes: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Scores of class probabilities."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -7,7 +8,6 @@ from scipy.stats import binomtest
 from sklearn.metrics import precision_recall_fscore_support
 
 from fashion_mnist.learning.prediction import loss_and_accuracy
-from fashion_mnist.storage.dataset import CLASS_NAMES
 
 CALIBRATION_BINS = 15
 
@@ -28,7 +28,7 @@ def expected_calibration_error(probabilities: np.ndarray, labels: np.ndarray) ->
     """How far confidence is from accuracy on average (Guo et al. 2017, arXiv:1706.04599).
 
     Args:
-        probabilities: float (N, 10).
+        probabilities: float (N, classes).
         labels: integers (N,).
     """
     confidence = probabilities.max(axis=1).astype(np.float64)
@@ -42,7 +42,7 @@ def in_short(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Loss, accuracy and its 95 % interval.
 
     Args:
-        probabilities: float (N, 10).
+        probabilities: float (N, classes).
         labels: integers (N,).
     """
     loss, accuracy = loss_and_accuracy(probabilities, labels)
@@ -53,7 +53,7 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Loss, accuracy, its interval and the calibration error.
 
     Args:
-        probabilities: float (N, 10).
+        probabilities: float (N, classes).
         labels: integers (N,).
     """
     return {
@@ -62,18 +62,21 @@ def scores(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     }
 
 
-def by_class(predicted: np.ndarray, labels: np.ndarray) -> list[dict[str, Any]]:
+def by_class(
+    predicted: np.ndarray, labels: np.ndarray, names: Sequence[str]
+) -> list[dict[str, Any]]:
     """One row per class: precision, recall and F1.
 
     Args:
         predicted: integers (N,), the likeliest class.
         labels: integers (N,).
+        names: of the classes.
     """
-    classes = range(len(CLASS_NAMES))
+    classes = range(len(names))
     columns = precision_recall_fscore_support(labels, predicted, labels=classes, zero_division=0.0)
     return [
         {"class": name, "precision": float(p), "recall": float(r), "f1": float(f)}
-        for name, p, r, f in zip(CLASS_NAMES, *columns[:3], strict=True)
+        for name, p, r, f in zip(names, *columns[:3], strict=True)
     ]
 
 

@@ -67,6 +67,24 @@ def read_arrays(path: str | Path, *names: str) -> list[np.ndarray]:
     return [_array(npy) for npy in read(path, *(f"{name}.npy" for name in names))]
 
 
+def read_shape(path: str | Path, name: str) -> tuple[int, ...]:
+    """The shape of an array of an npz file, whose header alone is read.
+
+    Raises:
+        ValueError, OSError: see `read_arrays`.
+    """
+    with Path(path).open("rb") as file:
+        try:
+            with zipfile.ZipFile(file) as archive, archive.open(f"{name}.npy") as member:
+                np.lib.format.read_magic(member)
+                shape, _, _ = np.lib.format.read_array_header_1_0(member)
+        except Exception as error:  # zipfile and numpy raise many kinds of errors
+            raise ValueError(first_sentence(error) or type(error).__name__) from None
+    if not 3 <= len(shape) <= 4:
+        raise ValueError(f"its header declares {name} of the shape {shape}")
+    return shape
+
+
 def _array(npy: bytes) -> np.ndarray:
     """View the content of an npy file as an array; ValueError if its header does not fit."""
     file = io.BytesIO(npy)

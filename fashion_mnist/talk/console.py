@@ -49,14 +49,32 @@ def note(about: object, notes: Iterable[str]) -> None:
         print(f"note: {about}: {text}", file=sys.stderr, flush=True)
 
 
-def progress(total: int | None, description: str, unit: str = "it", **options: Any) -> tqdm:
-    """A progress bar with the time left: on a terminal only, gone when it is done."""
+def progress(
+    total: int | None,
+    description: str,
+    unit: str = "it",
+    over_silence: bool = False,
+    **options: Any,
+) -> tqdm:
+    """A progress bar with the time left: on a terminal only, gone when it is done.
+
+    Args:
+        total: how many units there are.
+        description: in front of it.
+        unit: one of what is counted.
+        over_silence: shown also while `quiet.silent_stderr` hides what libraries print.
+        options: tqdm's.
+    """
+    is_shown = sys.stderr is not None and sys.stderr.isatty()
+    shown_on = sys.stderr
+    if over_silence and is_shown:
+        shown_on = os.fdopen(os.dup(sys.stderr.fileno()), "w")
     return tqdm(
         total=total,
         desc=description,
         unit=unit,
-        file=sys.stderr,
-        disable=sys.stderr is None or not sys.stderr.isatty(),
+        file=shown_on,
+        disable=not is_shown,
         leave=False,
         dynamic_ncols=True,
         **options,

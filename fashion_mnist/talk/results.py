@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 # github.com/rasiaq/fashion_mnist, as published: validation loss and accuracy.
+ORIGINALS_DATA = "fashion-mnist"  # the data set of all these figures
 ORIGINAL = {
     "baseline": (0.64, 0.91),
     "model-1": (0.23, 0.921),
@@ -15,30 +16,36 @@ ORIGINAL_TEST = (0.24973, 0.9133)
 WIDTH = 19  # of a final score's title
 
 
-def table(validation: Mapping[str, Mapping[str, float]], best: str) -> str:
+def table(validation: Mapping[str, Mapping[str, float]], best: str, dataset: str) -> str:
     """One line per model, with its validation loss and accuracy; the best one is marked.
 
     Args:
         validation: {"loss", "accuracy"} by the model's name.
         best: one of the names.
+        dataset: its name; the original's figures are there for one only.
     """
+    beside = dataset == ORIGINALS_DATA
+    heads = ["validation", "the original"][: 1 + beside]
+    columns = f"{'loss':>8} {'accuracy':>8}"
     lines = [
-        f"{'':10}  {'validation':^17}  {'the original':^17}",
-        f"{'model':10}  {'loss':>8} {'accuracy':>8}  {'loss':>8} {'accuracy':>8}",
+        f"{'':10}  {'  '.join(f'{head:^17}' for head in heads)}",
+        f"{'model':10}  {'  '.join([columns] * len(heads))}",
     ]
     for name, scores in validation.items():
-        original = _pair(*ORIGINAL[name]) if name in ORIGINAL else f"{'':17}"
+        original = _pair(*ORIGINAL[name]) if beside and name in ORIGINAL else f"{'':17}"
         mark = "  best" if name == best else ""
         lines.append(f"{name:10}  {_pair(scores['loss'], scores['accuracy'])}  {original}{mark}")
-    lines.append("Each candidate is scored on its own validation images, as in the original.")
+    as_there = ", as in the original" if beside else ""
+    lines.append(f"Each candidate is scored on its own validation images{as_there}.")
     return "\n".join(line.rstrip() for line in lines)
 
 
-def final_scores(scores: Mapping[str, Any], title: str = "best model") -> str:
-    """Test loss and accuracy beside the original's.
+def final_scores(scores: Mapping[str, Any], dataset: str, title: str = "best model") -> str:
+    """Test loss and accuracy, for the original's data set beside the original's.
 
     Args:
         scores: as in metrics/test.json; some of it may be missing.
+        dataset: its name.
         title: of the model that is scored.
     """
     lines = ["test set               loss  accuracy  95 % interval", _scored(title, scores)]
@@ -46,8 +53,9 @@ def final_scores(scores: Mapping[str, Any], title: str = "best model") -> str:
         lines.append(_scored("with flip averaging", averaged))
     if ensemble := scores.get("ensemble"):
         lines.append(_scored(f"ensemble of {ensemble['models']}", ensemble))
-    loss, accuracy = ORIGINAL_TEST
-    return "\n".join([*lines, f"{'the original':{WIDTH}}  {_pair(loss, accuracy)}"])
+    if dataset == ORIGINALS_DATA:
+        lines.append(f"{'the original':{WIDTH}}  {_pair(*ORIGINAL_TEST)}")
+    return "\n".join(lines)
 
 
 def _scored(title: str, scores: Mapping[str, float]) -> str:
