@@ -35,7 +35,7 @@ def test_seconds_of_epochs_are_read_from_a_stages_log():
 
 def test_a_models_accuracy_is_read_from_what_score_prints():
     scores = {"loss": 0.25, "accuracy": 0.9134, "accuracy_low": 0.90, "accuracy_high": 0.92}
-    printed = results.final_scores(scores, "model-1.h5")
+    printed = results.final_scores(scores, "fashion-mnist", "model-1.h5")
     assert run.test_accuracy(printed, "model-1.h5") == pytest.approx(0.9134)
 
 

@@ -20,6 +20,7 @@ from fashion_mnist.model_files import loading
 from fashion_mnist.reporting import markdown
 from fashion_mnist.storage import dataset
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
+from tests.jobs import FASHION
 from tests.processes import only_once
 from tests.test_pipeline import stale
 
@@ -137,8 +138,8 @@ def test_the_mean_of_six_views_has_a_figure_of_its_own(
     compared: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.chdir(compared.path / "comparison")
-    images, labels = dataset.read("../data/processed/test.npz")
-    model = loading.load_model("models/other-3.h5")
+    images, labels, _ = dataset.read("../data/processed/test.npz")
+    model = loading.load_model("models/other-3.h5", FASHION)
     mean = np.mean([prediction.predict(model, seen) for seen in six_views.of(images)], axis=0)
     kept = predictions.read(six_views.name_of_mean("other-3")).probabilities
     np.testing.assert_allclose(kept, mean, atol=1e-3)
@@ -156,7 +157,7 @@ def test_the_published_model_gives_the_predictions_in_git(monkeypatch: pytest.Mo
     kept = predictions.read(params.load().best)
     with np.load(ROOT / "tests/models/images.npz", allow_pickle=False) as file:
         images = file["images"]  # the first of the test set
-    model = loading.load_model(ROOT / models.model_file("best-of-comparison"))
+    model = loading.load_model(ROOT / models.model_file("best-of-comparison"), FASHION)
     found = prediction.predict(model, images)
     np.testing.assert_allclose(found, kept.probabilities[: len(images)], atol=2e-3)
 
@@ -167,7 +168,7 @@ def test_predictions_are_those_of_the_model_on_the_test_images(
     done = call(compared.path, "fashion_mnist.__main__", "score", "comparison/models/other-3.h5")
     assert f" {results(compared)['rows'][1]['accuracy']:.2%} " in done.out
     monkeypatch.chdir(compared.path / "comparison")
-    _, labels = dataset.read("../data/processed/test.npz")
+    _, labels, _ = dataset.read("../data/processed/test.npz")
     np.testing.assert_array_equal(predictions.read("other-3").labels, labels)
 
 

@@ -11,29 +11,35 @@ import pytest
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import duplicates
 from fashion_mnist.storage import dataset
+from fashion_mnist.storage.dataset import Kind, Labelled
 from tests.conftest import tiny_set
+from tests.jobs import FASHION
 
 IMAGES, LABELS = tiny_set(20, seed=0)
+NAMES = FASHION.classes
 
 
 def test_what_was_written_is_read(tmp_path: Path):
-    dataset.write(tmp_path / "a.npz", IMAGES, LABELS)
-    images, labels = dataset.read(tmp_path / "a.npz")
-    np.testing.assert_array_equal(images, IMAGES)
-    np.testing.assert_array_equal(labels, LABELS)
+    for images in (IMAGES, np.stack([IMAGES] * 3, axis=3)):
+        dataset.write(tmp_path / "a.npz", Labelled(images, LABELS, NAMES))
+        found = dataset.read(tmp_path / "a.npz")
+        np.testing.assert_array_equal(found.images, images)
+        np.testing.assert_array_equal(found.labels, LABELS)
+        assert found.kind == dataset.read_kind(tmp_path / "a.npz")
+        assert found.kind == Kind((28, 28, (*images.shape, 1)[3]), NAMES)
 
 
 def test_the_same_arrays_give_the_same_bytes(tmp_path: Path):
     for name in ("a.npz", "b.npz"):
-        dataset.write(tmp_path / name, IMAGES, LABELS)
+        dataset.write(tmp_path / name, Labelled(IMAGES, LABELS, NAMES))
     assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
 
 
 @pytest.mark.parametrize(
     ("images", "labels", "message"),
     [
-        (IMAGES[:, :27], LABELS, r"images must be uint8 \(N, 28, 28\)"),
-        (IMAGES.astype(float), LABELS, r"images must be uint8 \(N, 28, 28\), not float64"),
+        (IMAGES[..., np.newaxis], LABELS, r"images must be uint8 \(N, height, width\) or \(N, "),
+        (IMAGES.astype(float), LABELS, r"images must be uint8 .* not float64"),
         (IMAGES, LABELS[:5], "not 5 labels for 20 images"),
         (IMAGES[:0], LABELS[:0], "at least one"),
         (IMAGES, LABELS + 1, "labels must lie in 0-9, but label 9 is 10"),
@@ -41,7 +47,7 @@ def test_the_same_arrays_give_the_same_bytes(tmp_path: Path):
     ],
 )
 def test_anything_else_is_refused(tmp_path: Path, images, labels, message: str):
-    dataset.write(tmp_path / "a.npz", images, labels)
+    dataset.write(tmp_path / "a.npz", Labelled(images, labels, NAMES))
     with pytest.raises(InputError, match=message):
         dataset.read(tmp_path / "a.npz")
 
@@ -64,8 +70,9 @@ def stored(images: bytes, labels: np.ndarray = LABELS, **how: int) -> bytes:
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", **how) as archive:
         archive.writestr("images.npy", images)
-        with archive.open("labels.npy", "w") as member:
-            np.save(member, labels)
+        for name, array in (("labels", labels), ("classes", np.array(NAMES))):
+            with archive.open(f"{name}.npy", "w") as member:
+                np.save(member, array)
     return file.getvalue()
 
 
@@ -104,7 +111,7 @@ def test_no_file_makes_the_reader_allocate_more_than_its_own_size(
 
 def test_arrays_are_read_without_a_second_copy(tmp_path: Path):
     images, labels = tiny_set(10_000, seed=0)
-    dataset.write(tmp_path / "a.npz", images, labels)
+    dataset.write(tmp_path / "a.npz", Labelled(images, labels, NAMES))
     tracemalloc.start()
     dataset.read(tmp_path / "a.npz")
     peak = tracemalloc.get_traced_memory()[1]
@@ -113,7 +120,10 @@ def test_arrays_are_read_without_a_second_copy(tmp_path: Path):
 
 
 def test_copies_are_counted_within_and_across_sets():
-    twice = np.concatenate([IMAGES, IMAGES[:3]])
+    once, one = duplicates.contents(IMAGES), duplicates.contents(IMAGES[1:2])
+    twice = [*once, *once[:3]]
     assert duplicates.repeated(twice) == 3
-    assert duplicates.repeated(IMAGES) == 0
-    assert duplicates.also_in(twice, IMAGES[1:2]).nonzero()[0].tolist() == [1, 21]
+    assert duplicates.repeated(once) == 0
+    assert duplicates.also_in(twice, one).nonzero()[0].tolist() == [1, 21]
+    assert duplicates.in_two_classes(twice, np.append(LABELS, LABELS[:3])) == 0
+    assert duplicates.in_two_classes(twice, np.append(LABELS, [0, 9, 9])) == 4

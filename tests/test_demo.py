@@ -19,9 +19,9 @@ from fashion_mnist.learning import prediction
 from fashion_mnist.model_files import loading
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import outs
-from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.browser import Chromium, Page
 from tests.conftest import ROOT, Call
+from tests.jobs import FASHION
 from tests.processes import only_once
 from tests.test_predict import FORMS, OTHER_FRAMES, PICTURES, TROUBLE, drawn, encoded
 
@@ -58,7 +58,7 @@ def written(shared: Path) -> Path:
 
     def write() -> None:
         web = runtime.get(ROOT / runtime.CACHE)
-        model, _ = onnx.to_onnx(loading.load_model(ROOT / outs.BEST_MODEL))
+        model, _ = onnx.to_onnx(loading.load_model(ROOT / outs.BEST_MODEL, FASHION))
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
         shared = vars(decoding) | vars(garments)
         path.write_text(page.render(model, web, shared, examples), encoding="utf-8")
@@ -118,7 +118,7 @@ def expected() -> dict[str, np.ndarray]:
     """The probabilities that `predict` gives, by picture."""
     given = LOSSLESS | LOSSY
     images = np.stack([garments.read(io.BytesIO(data)).pixels for data in given.values()])
-    model = loading.load_model(ROOT / outs.BEST_MODEL)
+    model = loading.load_model(ROOT / outs.BEST_MODEL, FASHION)
     return dict(zip(given, prediction.predict(model, images), strict=True))
 
 
@@ -136,10 +136,10 @@ def test_the_page_answers_as_predict_does(
     difference = np.abs(np.reshape(found["pixels"], (28, 28)) - seen.pixels.astype(int))
     assert difference.max() <= (0 if name in LOSSLESS else 16)
     assert difference.mean() < 1
-    probabilities = [found["probabilities"][label] for label in CLASS_NAMES]
+    probabilities = [found["probabilities"][label] for label in FASHION.classes]
     tolerance = 1e-5 if name in LOSSLESS else 0.02
     np.testing.assert_allclose(probabilities, expected[name], rtol=0, atol=tolerance)
-    assert found["class"] == CLASS_NAMES[expected[name].argmax()]
+    assert found["class"] == FASHION.classes[expected[name].argmax()]
     assert found["inverted"] == seen.inverted
     assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in seen.warnings]
     assert tab.errors == []

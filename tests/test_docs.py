@@ -83,6 +83,7 @@ def test_keras_takes_every_network_and_recipe_of_a_page(
     from fashion_mnist.candidates import jobs
     from fashion_mnist.checking import params, trial
     from fashion_mnist.storage import parameters
+    from tests.jobs import FASHION
 
     workspace = real_project.copy(tmp_path / "project")
     added = add_examples(page, workspace)
@@ -91,7 +92,8 @@ def test_keras_takes_every_network_and_recipe_of_a_page(
         train, values = params.load().train, parameters.read()
     for section, name in added:
         chosen = {"architecture": train.architecture, "recipe": train.recipe}
-        trial.check(jobs.job(values, **chosen | {section.removesuffix("s"): name}, train=train))
+        chosen[section.removesuffix("s")] = name
+        trial.check(jobs.job(values, **chosen, train=train, kind=FASHION))
 
 
 @pytest.mark.parametrize("page", PAGES)

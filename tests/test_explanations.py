@@ -41,7 +41,7 @@ def test_a_decision_rests_on_the_place_that_the_model_looks_at(images: np.ndarra
         assert 6 <= row < 12
         assert 14 <= column < 22
         assert values[ROWS, COLUMNS].min() > 0
-        near = occlusion.SIZE - 1
+        near = 5 - 1  # a patch's edge
         values[6 - near : 12 + near, 14 - near : 22 + near] = 0
         np.testing.assert_allclose(values, 0, atol=1e-9)
 
@@ -67,7 +67,7 @@ def test_a_model_that_is_sure_beyond_doubt_is_explained_too(images: np.ndarray):
 
 
 def test_every_pixel_is_covered_as_often_as_its_neighbours():
-    times = occlusion.patches().sum(axis=0)
+    times = occlusion.patches(28, 28).sum(axis=0)
     assert times.min() >= 4
     assert times.max() <= 9
 

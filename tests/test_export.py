@@ -10,8 +10,8 @@ from fashion_mnist.exporting import onnx
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files import loading
 from fashion_mnist.storage import outs
-from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT, Call
+from tests.jobs import FASHION
 
 MODELS = ROOT / "tests/models"
 COMMAND = "fashion_mnist.__main__", "export"
@@ -47,7 +47,7 @@ def test_the_file_gives_keras_s_probabilities(
     assert done.code == 0, done.err
     size = (tmp_path / "model.onnx").stat().st_size
     assert done.out.startswith(f"wrote model.onnx: {size:,} bytes; its probabilities are within ")
-    expected = loading.load_model(model).predict(images, verbose=0)
+    expected = loading.load_model(model, FASHION).predict(images, verbose=0)
     for count in (len(images), 1):
         found = answered(tmp_path / "model.onnx", images[:count])
         np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
@@ -62,7 +62,7 @@ def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
     assert taken.shape == ["N", 28, 28, 1]
     assert (given.name, given.shape) == ("probabilities", ["N", 10])
     classes = session.get_modelmeta().custom_metadata_map["classes"]
-    assert classes.split(",") == list(CLASS_NAMES)
+    assert classes.split(",") == list(FASHION.classes)
 
 
 def saved(folder: Path) -> str:

@@ -24,6 +24,7 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.learning import networks
 from fashion_mnist.model_files import hdf5, loading
 from tests.conftest import ROOT
+from tests.jobs import FASHION
 
 NETWORK = [
     ("Conv2D", {"filters": 2, "kernel_size": 3}),
@@ -304,7 +305,7 @@ ATTACKS = {
 def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the same harmless model in both formats."""
     folder = tmp_path_factory.mktemp("good")
-    model = networks.build(NETWORK)
+    model = networks.build(NETWORK, FASHION)
     for suffix in (".h5", ".keras"):
         model.save(folder / f"model{suffix}")
     return folder
@@ -361,7 +362,7 @@ def write_archive(path: Path, members: dict[str, bytes], **options: int) -> None
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_the_file_is_good_but_for_the_attack(good: Path, tmp_path: Path, suffix: str):
     path = tampered(good, tmp_path / f"x{suffix}", Attack(suffix, ""), tmp_path / "trap")
-    assert loading.load_model(path).count_params() == 13_550
+    assert loading.load_model(path, FASHION).count_params() == 13_550
 
 
 @pytest.mark.parametrize("name", ATTACKS)
@@ -375,7 +376,7 @@ def test_a_hostile_file_is_refused(
     path = tampered(good, tmp_path / f"x{attack.suffix}", attack, tmp_path / "trap")
     started = time.monotonic()
     with pytest.raises(InputError) as refused:
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
     assert attack.said in str(refused.value)
     assert "\n" not in str(refused.value)
     assert time.monotonic() - started < 20
@@ -389,7 +390,7 @@ def test_cve_2021_37678_a_description_in_yaml_is_no_description(good: Path, tmp_
     with h5py.File(path, "r+") as file:
         file.attrs["model_config"] = f"!!python/object/apply:os.mkdir ['{tmp_path}/trap']"
     with pytest.raises(InputError, match="is not a Keras model"):
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
     assert not (tmp_path / "trap").exists()
 
 
@@ -405,7 +406,7 @@ def test_cve_2025_12060_and_12638_no_member_of_an_archive_is_unpacked(
     path = tampered(good, tmp_path / "x.keras", Attack(".keras", ""), tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(member, "x")
-    loading.load_model(path)
+    loading.load_model(path, FASHION)
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["a", "b", "x.keras"]
 
 
@@ -417,7 +418,7 @@ def test_cve_2026_12479_a_layer_named_like_a_path_writes_nothing(
     monkeypatch.chdir(tmp_path / "a/b")
     path = tampered(good, tmp_path / "x.keras", Attack(".keras", "", last(name=name)), tmp_path)
     with contextlib.suppress(InputError):
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["a", "b", "x.keras"]
 
 
@@ -430,7 +431,7 @@ def test_a_zip_bomb_is_not_unpacked(good: Path, tmp_path: Path, member: str):
     write_archive(path, members, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
     members.clear()
     with pytest.raises(InputError, match="in it is larger than"):
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
 
 
 def test_a_file_that_is_an_archive_and_hdf5_is_read_as_its_name_says(good: Path, tmp_path: Path):
@@ -438,7 +439,7 @@ def test_a_file_that_is_an_archive_and_hdf5_is_read_as_its_name_says(good: Path,
     hostile = tampered(good, path, Attack(".h5", "", with_code), tmp_path / "trap").read_bytes()
     path.write_bytes(hostile + (good / "model.keras").read_bytes())
     with pytest.raises(InputError, match="has a layer 'Lambda'"):
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
 
 
 def test_a_file_over_which_the_hdf5_library_hangs_is_refused(
@@ -447,7 +448,7 @@ def test_a_file_over_which_the_hdf5_library_hangs_is_refused(
     monkeypatch.setattr(hdf5, "MOST_SECONDS", 5)
     shutil.copy(ROOT / "fuzz/corpus/hdf5/hangs", tmp_path / "x.h5")
     with pytest.raises(InputError, match="is not a Keras model"):
-        loading.load_model(tmp_path / "x.h5")
+        loading.load_model(tmp_path / "x.h5", FASHION)
 
 
 def test_what_is_plain_comes_through_as_it_was():

@@ -11,10 +11,10 @@ BASE = {"errors", "talk.quiet"}
 ROOMS = {
     "errors": set(),
     "storage": BASE,
-    "ingest": BASE | {"storage"},
     "learning": BASE | {"storage"},
     "candidates": BASE | {"storage", "learning"},
-    "pictures": BASE | {"storage"},
+    "pictures": BASE,
+    "ingest": BASE | {"storage", "pictures"},
     "model_files": BASE | {"storage", "learning"},
     "scoring": BASE | {"storage", "learning"},
 }

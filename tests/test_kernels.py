@@ -9,7 +9,7 @@ from fashion_mnist.learning import batches, kernels, networks, recipes
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.kernels import cheaper
 from tests.conftest import tiny_set
-from tests.jobs import CLASSIFIER, layers, recipe
+from tests.jobs import CLASSIFIER, FASHION, layers, recipe
 
 tf = pytest.importorskip("tensorflow")
 RANDOM = np.random.default_rng(1)
@@ -19,7 +19,7 @@ TARGETS = np.eye(10, dtype=np.float32)[RANDOM.integers(0, 10, 64)]
 
 def network(text: str) -> keras.Model:
     keras.utils.set_random_seed(1)
-    return networks.build(layers(f"{text}\n{CLASSIFIER}"))
+    return networks.build(layers(f"{text}\n{CLASSIFIER}"), FASHION)
 
 
 def step(model: keras.Model) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:

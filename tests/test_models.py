@@ -17,6 +17,7 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.learning import networks, prediction, saving
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files import loading
+from tests.jobs import FASHION
 
 LAYERS = [
     ("Conv2D", {"filters": 2, "kernel_size": 3, "activation": "relu"}),
@@ -30,7 +31,7 @@ IMAGES = np.random.default_rng(0).integers(0, 256, (3, 28, 28), dtype=np.uint8)
 
 @pytest.fixture
 def model() -> keras.Model:
-    return networks.build(LAYERS)
+    return networks.build(LAYERS, FASHION)
 
 
 MODELS = Path(__file__).parent / "models"
@@ -98,7 +99,7 @@ def test_a_file_predicts_what_keras_predicts_with_it(name: str):
         with np.load(MODELS / archive, allow_pickle=False) as file:
             expected |= file
     change, notes = FILES[name]
-    loaded = loading.load(MODELS / name)
+    loaded = loading.load(MODELS / name, FASHION)
     rows = predicted(loaded.model, hundred_images())
     np.testing.assert_allclose(rows, change(expected[name]), atol=1e-5)
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
@@ -265,7 +266,7 @@ def test_a_network_predicts_what_keras_predicts_with_it(tmp_path: Path, name: st
     for weight in model.trainable_weights:
         weight.assign(random.normal(0, 0.3, weight.shape))
     model.save(tmp_path / "model.keras")
-    loaded = loading.load(tmp_path / "model.keras")
+    loaded = loading.load(tmp_path / "model.keras", FASHION)
     images = hundred_images()[:20]
     expected = predicted(
         model, brightest * images.reshape(20, *(n or 28 for n in model.input_shape[1:]))
@@ -299,15 +300,15 @@ def test_a_network_that_gives_nothing_of_use_is_refused(
 ):
     make().save(tmp_path / "model.keras")
     with pytest.raises(InputError) as refused:
-        loading.load(tmp_path / "model.keras")
+        loading.load(tmp_path / "model.keras", FASHION)
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_a_network_of_this_project_sees_what_it_was_trained_on(tmp_path: Path):
     layers = [("Rescaling", {"scale": 1 / 255}), *LAYERS]
-    saving.save(networks.build(layers), tmp_path / "ours.h5")
-    assert loading.load(tmp_path / "ours.h5").notes == []
+    saving.save(networks.build(layers, FASHION), tmp_path / "ours.h5")
+    assert loading.load(tmp_path / "ours.h5", FASHION).notes == []
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
@@ -320,7 +321,7 @@ def test_an_archive_may_be_packed_again(tmp_path: Path, model: keras.Model, comp
         for name in reversed(once.namelist()):
             again.writestr(name, once.read(name))
         again.writestr("__MACOSX/._config.json", "x")
-    loaded = loading.load_model(tmp_path / "again.keras")
+    loaded = loading.load_model(tmp_path / "again.keras", FASHION)
     np.testing.assert_array_equal(
         prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
     )
@@ -352,7 +353,7 @@ def test_the_same_weights_give_the_same_bytes(tmp_path: Path, model: keras.Model
 def test_a_saved_model_predicts_what_it_did(tmp_path: Path, model: keras.Model, suffix: str):
     path = tmp_path / f"model{suffix}"
     model.save(path)
-    loaded = loading.load_model(path)
+    loaded = loading.load_model(path, FASHION)
     np.testing.assert_array_equal(
         prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
     )
@@ -362,7 +363,7 @@ def test_a_saved_model_predicts_what_it_did(tmp_path: Path, model: keras.Model, 
 def test_a_functional_model_is_read_too(tmp_path: Path, suffix: str):
     model, path = functional(), tmp_path / f"model{suffix}"
     model.save(path)
-    loaded = loading.load_model(path)
+    loaded = loading.load_model(path, FASHION)
     np.testing.assert_array_equal(
         prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
     )
@@ -386,7 +387,7 @@ def test_a_file_of_keras_2_whose_first_layer_states_the_input_is_read(
         batch_normalization["axis"] = [3]
 
     rewrite(path, as_keras_2_wrote_it)
-    loaded = loading.load_model(path)
+    loaded = loading.load_model(path, FASHION)
     np.testing.assert_array_equal(
         prediction.predict(loaded, IMAGES), prediction.predict(model, IMAGES)
     )
@@ -407,7 +408,7 @@ def test_a_lambda_layer_is_refused_before_it_can_run(tmp_path: Path):
     for suffix in (".h5", ".keras"):
         model.save(tmp_path / f"hostile{suffix}")
         with pytest.raises(InputError, match="has a layer 'Lambda'"):
-            loading.load_model(tmp_path / f"hostile{suffix}")
+            loading.load_model(tmp_path / f"hostile{suffix}", FASHION)
     assert not trap.exists()
 
 
@@ -429,7 +430,7 @@ def test_whatever_is_not_a_plain_keras_layer_is_refused(
     saving.save(model, path)
     rewrite(path, lambda c: c["config"]["layers"][-1].update(change))
     with pytest.raises(InputError, match="refused"):
-        loading.load_model(path)
+        loading.load_model(path, FASHION)
 
 
 def test_what_is_no_model_is_told_so(tmp_path: Path):
@@ -439,13 +440,13 @@ def test_what_is_no_model_is_told_so(tmp_path: Path):
         file.writestr("readme", "hello")
     for path in (text, archive):
         with pytest.raises(InputError, match="is not a Keras model"):
-            loading.load_model(path)
+            loading.load_model(path, FASHION)
     with pytest.raises(InputError, match="is not a file"):
-        loading.load_model(tmp_path / "none.h5")
+        loading.load_model(tmp_path / "none.h5", FASHION)
 
 
 def test_a_model_for_other_images_is_told_so(tmp_path: Path):
     model = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Flatten()])
     model.save(tmp_path / "other.h5")
     with pytest.raises(InputError, match=r"maps \(32, 32, 3\) to \(3072,\)"):
-        loading.load_model(tmp_path / "other.h5")
+        loading.load_model(tmp_path / "other.h5", FASHION)

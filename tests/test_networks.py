@@ -8,7 +8,7 @@ from fashion_mnist.learning import networks
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
 from tests.conftest import ROOT
-from tests.jobs import CLASSIFIER, layers
+from tests.jobs import CLASSIFIER, FASHION, layers
 
 KNOWN = {
     keras.layers: LAYERS | AUGMENTATIONS,
@@ -28,23 +28,23 @@ def test_every_name_that_params_may_use_is_one_of_keras(module: object, name: st
 
 def test_the_improved_network_has_the_originals_parameters():
     published = params.load(ROOT / "params.yaml").architectures
-    assert networks.build(published["improved"]).count_params() == 225_034
+    assert networks.build(published["improved"], FASHION).count_params() == 225_034
 
 
 def test_a_network_gives_probabilities_of_ten_classes():
-    network = networks.build(layers(CLASSIFIER))
+    network = networks.build(layers(CLASSIFIER), FASHION)
     given = network(np.zeros((2, 28, 28, 1), np.float32)).numpy()
     np.testing.assert_allclose(given.sum(axis=1), 1, rtol=1e-6)
 
 
 def test_the_names_of_layers_do_not_depend_on_what_was_built_before():
-    one, two = (networks.build(layers(CLASSIFIER)) for _ in range(2))
+    one, two = (networks.build(layers(CLASSIFIER), FASHION) for _ in range(2))
     assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
 
 
 def test_a_residual_adds_its_input():
     network = networks.build(
-        layers(f"- Residual: {{layers: [Rescaling: {{scale: 2.0}}]}}\n{CLASSIFIER}")
+        layers(f"- Residual: {{layers: [Rescaling: {{scale: 2.0}}]}}\n{CLASSIFIER}"), FASHION
     )
     images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
     inner = keras.Model(network.input, network.get_layer("add_1").output)
@@ -55,7 +55,8 @@ def test_repeated_layers_have_weights_of_their_own():
     network = networks.build(
         layers(
             "- Repeat: {times: 3, layers: [Conv2D: {filters: 4, kernel_size: 3}]}\n" + CLASSIFIER
-        )
+        ),
+        FASHION,
     )
     convolutions = [layer for layer in network.layers if layer.name.startswith("conv2d")]
     assert [layer.name for layer in convolutions] == ["conv2d_1", "conv2d_2", "conv2d_3"]
@@ -84,7 +85,7 @@ def test_a_layer_that_keras_refuses_is_named_by_its_place(
     text: str, place: str, shapes: list | None
 ):
     with pytest.raises(networks.LayerError) as error:
-        networks.build(layers(text))
+        networks.build(layers(text), FASHION)
     assert (error.value.place, error.value.input_shape) == (place, shapes)
 
 
@@ -130,7 +131,7 @@ def trained_parameters(network: keras.Model) -> int:
 def test_a_resnet_of_blocks_has_the_published_parameters():
     # He et al. 2015, arXiv:1512.03385, table 6: 0.27 million for images in colour, and without
     # weights in the shortcuts.
-    counted = trained_parameters(networks.build(layers(resnet(20))))
+    counted = trained_parameters(networks.build(layers(resnet(20)), FASHION))
     projections = 16 * 32 + 32 * 64 + 2 * (32 + 64)
     assert round((counted + GRAYSCALE - projections) / 1e6, 2) == 0.27
 
@@ -142,7 +143,7 @@ def test_a_resnet_of_blocks_has_the_published_parameters():
 def test_a_wide_resnet_of_blocks_has_the_published_parameters(
     depth: int, width: int, millions: float
 ):
-    counted = trained_parameters(networks.build(layers(wide_resnet(depth, width))))
+    counted = trained_parameters(networks.build(layers(wide_resnet(depth, width)), FASHION))
     assert abs((counted + GRAYSCALE) / 1e6 - millions) < 0.05
 
 
@@ -181,6 +182,7 @@ def test_a_block_is_the_same_network_as_its_layers_spelled_out(
     )
     plain = spelled_out(filters, strides, preactivation, projects=(filters, strides) != (16, 1))
     built, expected = (
-        networks.build(layers(RESNET_STEM + each + POOLED)).to_json() for each in (block, plain)
+        networks.build(layers(RESNET_STEM + each + POOLED), FASHION).to_json()
+        for each in (block, plain)
     )
     assert built == expected

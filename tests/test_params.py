@@ -54,7 +54,8 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     compared = comparison.load()
     for name in compared.models:
-        assert jobs.read(name).layers == compared.rows[compared.models[name].row].layers
+        row = compared.models[name].row
+        assert jobs.Row.model_validate(parameters.read()["rows"][row]) == compared.rows[row]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         ("train.splits", [0], "train.splits[0]: must be greater than or equal to 1, not 0"),
         ("train.threads", 0, "train.threads: must be greater than or equal to 1, not 0"),
         ("train.seed", True, "train.seed: must be a whole number, not True"),
-        ("fetch.sources", [], "fetch.sources: is empty"),
+        ("dataset", "../x", "dataset: String should match pattern"),
         ("preprocess", None, "preprocess: must be a mapping, not None"),
         ("recipes", [], "recipes: must be a mapping"),
     ],

@@ -98,13 +98,14 @@ def test_history_and_metrics_have_the_documented_columns_and_keys(finished_works
         ({"train__splits": [1]}, {"select_best", "evaluate"}),
         ({"train__splits": [1, 2, 3]}, {"train@3", "select_best", "evaluate"}),
         ({"preprocess__drop_test_duplicates": True}, {"preprocess"}),
-        ({"fetch__sources": ["$FASHION_MNIST_DIR"]}, {"fetch"}),
+        ({"dataset": "other"}, {"fetch", "preprocess"}),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
 def test_an_edit_of_params_reruns_just_what_it_can_change(
     workspace: Workspace, changes: dict, stages: set[str]
 ):
+    workspace.describe("other", format="folder", sources=["other"])
     workspace.set_params(**changes)
     assert stale(workspace) == stages
 
@@ -123,6 +124,7 @@ def test_an_edit_of_params_reruns_just_what_it_can_change(
         ("fashion_mnist/scoring/scores.py", {"evaluate"}),
         ("fashion_mnist/model_files/loading.py", {"evaluate"}),
         ("fashion_mnist/ingest/sources.py", {"fetch", "preprocess"}),
+        ("fashion_mnist/pictures/plain.py", {"preprocess"}),
         ("fashion_mnist/candidates/splits.py", MODELS),
         ("fashion_mnist/learning/loop.py", {*MODELS, "evaluate"}),
         ("stages/select_best.py", {"select_best"}),

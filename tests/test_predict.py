@@ -23,8 +23,9 @@ from fashion_mnist.errors import InputError
 from fashion_mnist.learning import networks, prediction, saving
 from fashion_mnist.model_files import loading
 from fashion_mnist.pictures import decoding, garments
-from fashion_mnist.storage import dataset, outs
+from fashion_mnist.storage import outs
 from tests.conftest import ROOT, Call, Workspace, tiny_set
+from tests.jobs import FASHION
 
 PICTURES = ROOT / "tests/pictures"
 
@@ -375,7 +376,7 @@ def asked(fresh_workspace: Workspace, tmp_path_factory: pytest.TempPathFactory) 
     """A workspace with a best model, which no training made, as none of these tests needs that."""
     workspace = fresh_workspace.copy(tmp_path_factory.mktemp("asked") / "project")
     layers = [("Flatten", {}), ("Dense", {"units": 10, "activation": "softmax"})]
-    model = networks.build(layers)
+    model = networks.build(layers, FASHION)
     model.set_weights([np.random.default_rng(0).normal(0, 0.2, (784, 10)), np.zeros(10)])
     saving.save(model, workspace.path / "models/best_model.h5")
     return workspace
@@ -409,17 +410,17 @@ def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Wor
         Image.fromarray(image).save(asked.path / f"photos/{number:03}.png")
     done = asked.run("python", "-m", "fashion_mnist", "predict", "--json", "photos")
     assert (done.returncode, done.stderr) == (0, "")
-    model = loading.load_model(asked.path / "models/best_model.h5")
+    model = loading.load_model(asked.path / "models/best_model.h5", FASHION)
     found = json.loads(done.stdout)
     assert [answer["file"] for answer in found] == [f"photos/{n:03}.png" for n in range(100)]
     for answer, given in zip(found, prediction.predict(model, IMAGES), strict=True):
-        assert list(answer["probabilities"]) == list(dataset.CLASS_NAMES)
+        assert list(answer["probabilities"]) == list(FASHION.classes)
         np.testing.assert_allclose(list(answer["probabilities"].values()), given, atol=2e-6)
         second, first = np.argsort(given)[-2:]
-        assert answer["class"] == dataset.CLASS_NAMES[first]
+        assert answer["class"] == FASHION.classes[first]
         assert answer["probability"] == max(answer["probabilities"].values())
         assert answer["runner_up"] == {
-            "class": dataset.CLASS_NAMES[second],
+            "class": FASHION.classes[second],
             "probability": sorted(answer["probabilities"].values())[-2],
         }
         assert answer["inverted"] is False
@@ -558,7 +559,7 @@ def test_the_table_fits_80_columns_whatever_the_names_are(ask: Callable, tmp_pat
 
 def test_answers_that_are_not_numbers_are_one_sentence(ask: Callable, tmp_path: Path):
     layers = [("Flatten", {}), ("Dense", {"units": 10, "activation": "softmax"})]
-    model = networks.build(layers)
+    model = networks.build(layers, FASHION)
     model.set_weights([np.full((784, 10), np.nan), np.zeros(10)])
     saving.save(model, tmp_path / "diverged.h5")
     LIGHT.save(tmp_path / "a.png")

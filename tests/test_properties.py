@@ -24,7 +24,9 @@ from fashion_mnist.learning import networks
 from fashion_mnist.model_files import allowed, descriptions, hdf5
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import dataset, records
+from fashion_mnist.storage.dataset import Labelled
 from tests.conftest import ROOT
+from tests.jobs import FASHION
 
 # The same examples in every run.
 settings.register_profile(
@@ -87,7 +89,7 @@ def written(write: Callable[[Path], object]) -> bytes:
 
 
 IDX = written(lambda path: idx.write(path, IMAGES[:, :4, :3]))
-NPZ = written(lambda path: dataset.write(path, IMAGES, LABELS))
+NPZ = written(lambda path: dataset.write(path, Labelled(IMAGES, LABELS, FASHION.classes)))
 
 
 @given(arrays(np.uint8, st.tuples(*[st.integers(1, 5)] * 3)))
@@ -105,10 +107,14 @@ def test_an_idx_file_is_refused_or_read_whole(data: bytes):
 
 @given(st.integers(1, 3), st.data())
 def test_an_npz_file_holds_what_was_written(count: int, data: st.DataObject):
-    pixels = data.draw(arrays(np.uint8, (count, 28, 28)))
+    pixels = data.draw(
+        arrays(np.uint8, data.draw(st.sampled_from([(count, 28, 28), (count, 5, 7, 3)])))
+    )
     labels = data.draw(arrays(np.uint8, (count,), elements=st.integers(0, 9)))
-    with holding(written(lambda path: dataset.write(path, pixels, labels))) as path:
+    labelled = Labelled(pixels, labels, ("a", "b", "c", "d", "e", "f", "g", "h", "i", "Jäger / 1"))
+    with holding(written(lambda path: dataset.write(path, labelled))) as path:
         found = dataset.read(path)
+        assert dataset.read_kind(path) == found.kind == labelled.kind
     np.testing.assert_array_equal(found[0], pixels)
     np.testing.assert_array_equal(found[1], labels)
 
@@ -245,6 +251,7 @@ DESCRIPTION = json.loads(
             ("Flatten", {}),
             ("Dense", {"units": 10, "activation": "softmax"}),
         ],
+        FASHION,
     ).to_json()
 )
 EVIL = st.sampled_from(

@@ -19,7 +19,7 @@ from fashion_mnist.storage import dataset, outs, records
 from fashion_mnist.talk import results, words
 from tests.browser import Chromium
 from tests.conftest import ROOT, Call, Workspace
-from tests.jobs import CLASSIFIER, layers, recipe
+from tests.jobs import CLASSIFIER, FASHION, layers, recipe
 
 REPORT = "plots/report.html"
 
@@ -85,7 +85,7 @@ def test_it_holds_the_figures_of_the_metrics(written: Path, page: Reader):
     classes = records.read_csv(written / "plots/per_class.csv", texts=("class",))
     weakest = min(classes, key=lambda row: row["f1"])["class"]
     assert f"{weakest} weakest" in page.text
-    assert all(name in page.text for name in dataset.CLASS_NAMES)
+    assert all(name in page.text for name in FASHION.classes)
 
 
 def test_it_describes_data_networks_recipes_and_versions(page: Reader):
@@ -158,9 +158,10 @@ def test_an_empty_result_is_told_in_a_sentence(workspace: Workspace, call: Call,
 
 def test_a_model_without_mistakes_has_a_report(workspace: Workspace, call: Call):
     test = workspace.path / "data/processed/test.npz"
-    images, _ = dataset.read(test)
-    model = load_model(workspace.path / "models/best_model.h5")
-    dataset.write(test, images, predict(model, images).argmax(axis=1).astype(np.uint8))
+    data = dataset.read(test)
+    model = load_model(workspace.path / "models/best_model.h5", FASHION)
+    labels = predict(model, data.images).argmax(axis=1).astype(np.uint8)
+    dataset.write(test, data._replace(labels=labels))
     assert call(workspace.path, "stages.evaluate").code == 0
     mistakes = (workspace.path / "plots/mistakes.csv").read_text()
     assert mistakes == "image,actual,predicted,confidence\n"

@@ -12,9 +12,8 @@ from fashion_mnist.learning.prediction import loss_and_accuracy
 from fashion_mnist.scoring import scores
 from fashion_mnist.scoring.significance import holm, paired_permutation
 from fashion_mnist.scoring.size import multiply_adds
-from fashion_mnist.storage.dataset import CLASS_NAMES
 from tests.conftest import ROOT
-from tests.jobs import CLASSIFIER, layers
+from tests.jobs import CLASSIFIER, FASHION, layers
 
 RANDOM = np.random.default_rng(3)
 LABELS = RANDOM.integers(0, 10, 500)
@@ -59,8 +58,8 @@ def test_the_interval_contains_the_accuracy():
 
 def test_each_class_has_its_precision_recall_and_f1():
     labels = np.array([0, 0, 0, 1])
-    rows = scores.by_class(np.array([0, 0, 1, 1]), labels)
-    assert tuple(row["class"] for row in rows) == CLASS_NAMES
+    rows = scores.by_class(np.array([0, 0, 1, 1]), labels, FASHION.classes)
+    assert tuple(row["class"] for row in rows) == FASHION.classes
     first, second, third = (tuple(row.values())[1:] for row in rows[:3])
     assert first == pytest.approx((1, 2 / 3, 0.8))
     assert second == pytest.approx((1 / 2, 1, 2 / 3))
@@ -111,7 +110,7 @@ def test_holms_correction_multiplies_the_smallest_p_value_by_the_number_of_tests
 
 
 def counted(text: str) -> int:
-    return multiply_adds(networks.build(layers(f"{text}\n{CLASSIFIER}")))
+    return multiply_adds(networks.build(layers(f"{text}\n{CLASSIFIER}"), FASHION))
 
 
 def test_multiply_adds_of_the_improved_network_are_those_counted_by_hand():
@@ -119,7 +118,7 @@ def test_multiply_adds_of_the_improved_network_are_those_counted_by_hand():
     first = 26 * 26 * 32 * (3 * 3 * 1)
     second = 11 * 11 * 64 * (3 * 3 * 32)
     dense = 5 * 5 * 64 * 128 + 128 * 10
-    assert multiply_adds(networks.build(published)) == first + second + dense
+    assert multiply_adds(networks.build(published, FASHION)) == first + second + dense
 
 
 PIXELS = 28 * 28

@@ -23,7 +23,7 @@ import yaml
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import downloads, sources
-from fashion_mnist.ingest.schema import Fetch
+from fashion_mnist.ingest.schema import DataSet
 from tests.conftest import ROOT
 
 NAME = "train-labels-idx1-ubyte"
@@ -210,8 +210,9 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
         yield place
 
 
-def wanted(*places: str, **others: bytes) -> Fetch:
-    return Fetch(
+def wanted(*places: str, **others: bytes) -> DataSet:
+    return DataSet(
+        format="idx",
         sources=list(places),
         files={
             name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
@@ -372,7 +373,9 @@ def test_a_source_that_fails_leaves_nothing_and_the_next_one_is_tried(
 
 def test_without_a_good_source_all_are_named_and_nothing_is_left(tmp_path: Path, place: Place):
     bad = [place.server(body(FLIPPED)), "$NO_SUCH_VARIABLE"]
-    with pytest.raises(InputError, match=rf"no source gives {NAME} .*FASHION_MNIST_DIR") as caught:
+    with pytest.raises(
+        InputError, match=rf"no source gives {NAME} .*variable NO_SUCH_VARIABLE"
+    ) as caught:
         fetch(tmp_path / "raw", *bad)
     assert all(source in str(caught.value) for source in bad)
     assert not (tmp_path / "raw").exists()
@@ -433,8 +436,8 @@ def test_a_full_disk_is_not_a_sources_fault_and_leaves_nothing(tmp_path: Path, p
 @DEBIAN
 @pytest.mark.slow
 def test_the_real_data_comes_from_the_debian_package(tmp_path: Path):
-    section = yaml.safe_load((ROOT / "params.yaml").read_text())["fetch"]
-    real = Fetch(sources=["apt:dataset-fashion-mnist"], files=section["files"])
+    described = yaml.safe_load((ROOT / "datasets/fashion-mnist.yaml").read_text())
+    real = DataSet.model_validate(described | {"sources": ["apt:dataset-fashion-mnist"]})
     try:
         sources.fetch(real, tmp_path, print)
     except InputError as error:

@@ -10,8 +10,8 @@ import pytest
 
 from fashion_mnist.__main__ import COMMANDS
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.storage import dataset
 from tests.conftest import TINY_RECIPE, Call, Workspace
+from tests.jobs import FASHION
 
 STAGES = {
     "stages.fetch": (),
@@ -135,7 +135,7 @@ def test_scores_of_a_known_model_are_right(call: Call, workspace: Workspace):
             keras.layers.Dense(10, activation="softmax"),
         ]
     )
-    bias = np.where(np.arange(10) == dataset.CLASS_NAMES.index("Trouser"), 20.0, 0.0)
+    bias = np.where(np.arange(10) == FASHION.classes.index("Trouser"), 20.0, 0.0)
     model.set_weights([np.zeros((784, 10)), bias])
     model.save(workspace.path / "trouser.keras")
     done = call(workspace.path, "fashion_mnist.__main__", "score", "trouser.keras")
