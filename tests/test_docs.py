@@ -22,7 +22,7 @@ INSTEAD = {
     r"dvc exp run --temp": "dvc exp run --queue",
     r"dvc queue start": "dvc queue start --help",
     r"dvc commit": "dvc commit --help",  # needs the outs of a finished run
-    r"(cd comparison && )?python -m dvc_parallel --accept": "python -m dvc_parallel --accept --help",
+    r"(cd comparison && )?python -m dvc_parallel --accept": "python -m dvc_parallel --help",
 }
 ENTRY = re.compile(r"(architectures|recipes):\n((?: .*\n)+)")
 WORDS_IN_README = 900
