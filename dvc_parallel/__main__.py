@@ -126,11 +126,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         return accept(options, given.dry)
     if given.set_param or given.name:
-        from dvc_parallel.experiments import run_experiments
+        from dvc_parallel.experiments import run_grid
 
-        if given.dry or given.scheduler:
-            raise InputError("an experiment runs on this machine: leave out --dry and --scheduler")
-        return run_experiments(options, jobs, given.set_param, given.name)
+        if given.dry:
+            raise InputError("--dry shows no experiments: leave it out")
+        return run_grid(options, jobs, given.scheduler, given.set_param, given.name)
     return command.reproduce(options, jobs, given.scheduler, given.dry)
 
 

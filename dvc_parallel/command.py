@@ -8,14 +8,19 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dvc_parallel import dvclock, files, schedule
 from dvc_parallel.errors import InputError
 from dvc_parallel.plan import Options, Plan, make_plan
 from dvc_parallel.workspace import Workspace, open_workspace
 
+if TYPE_CHECKING:
+    from dvc_parallel.worker import Job
+
 __all__ = ["Options", "positive", "reproduce", "run_stages"]
+
+DURATIONS = "durations.json"  # in the workspace's state
 
 # DVC's words on a command that was killed, aborted or crashed: a shell adds 128 to the signal.
 KILLED = re.compile(r"exited with (-[679]|-11|13[457]|139)$")
@@ -50,8 +55,6 @@ def run_stages(
     jobs: int | None = None,
     scheduler: str | None = None,
     dry: bool = False,
-    durations: Path | None = None,
-    variables: Mapping[str, str] | None = None,
 ) -> int:
     """Run what is out of date in an open workspace; returns the exit code.
 
@@ -61,8 +64,6 @@ def run_stages(
         jobs: the cores that may be used; all if None.
         scheduler: the address of a Dask scheduler.
         dry: whether to print the plan only.
-        durations: the file that remembers how long the stages take.
-        variables: environment variables that the stages see besides.
     """
     started = monotonic()
     repo = workspace.repo
@@ -70,7 +71,7 @@ def run_stages(
     if not plan.steps:
         say(f"nothing to do: {plan.total} of {plan.total} stages are up to date")
         return 0
-    memory = durations or workspace.state / "durations.json"
+    memory = workspace.state / DURATIONS
     known = files.read_json(memory)
     tasks = schedule.tasks_of(
         {name: step.needs for name, step in plan.steps.items()},
@@ -83,15 +84,19 @@ def run_stages(
     for path in sorted(plan.damaged):
         say(dvclock.set_aside(path, workspace.state))
     if options.pull:
-        _pull_run_cache(repo)
+        pull_run_cache(repo)
 
-    from dvc_parallel.runner import run
+    from dvc_parallel.runner import Work, run
     from dvc_parallel.screen import clock, open_screen
     from dvc_parallel.worker import Outcome
 
+    work = Work(tasks, jobs_of(plan, options), {}, set())
+    failed: dict[str, list[str]] = {}
     locks = dvclock.LockFiles(repo, workspace.state / "lock-order.json", plan.locks)
 
-    def record(name: str, outcome: Outcome, took: float) -> None:
+    def record(name: str, outcome: Outcome, took: float, tail: list[str]) -> None:
+        if outcome.error:
+            failed[name] = tail
         stage = plan.steps[name].stage
         repo.scm_context.track_file(outcome.changed)
         if outcome.entry is not None:
@@ -101,20 +106,15 @@ def run_stages(
         if outcome.seconds and not outcome.error:
             known[name] = outcome.seconds
 
-    flags = {
-        "force": options.force,
-        "pull": options.pull,
-        "allow_missing": options.allow_missing,
-        "run_env": dict(variables or {}),
-    }
     try:
-        with _crew(workspace, scheduler, jobs, tasks, variables or {}) as (crew, jobs):
+        with open_crew(workspace, scheduler, jobs) as (crew, jobs):
             spans = schedule.simulate(tasks, jobs, schedule.should_be_patient(tasks, jobs))
             expected = schedule.length(spans) if known.keys() & tasks.keys() else None
             about = f", about {clock(expected)}" if expected else ""
             say(f"to run: {len(plan.steps)} of {plan.total} stages on {_cores_of(jobs)}{about}")
+            crew.expect(schedule.width(spans))
             with open_screen(plan.steps, expected) as screen:
-                result = run(plan, tasks, jobs, crew, screen, flags, record, locks.save)
+                run(work, jobs, crew, screen, record, locks.save)
     except (KeyboardInterrupt, SystemExit):
         say("stopped: the next run goes on from here")
         raise
@@ -123,13 +123,43 @@ def run_stages(
         files.write_json(memory, known)
     if repo.scm_context.autostage:
         repo.scm_context.track_changed_files()
-    code = _report(plan, result.failed, result.skipped, monotonic() - started)
+    skipped = [name for name in tasks if name not in work.done and name not in failed]
+    code = _report(plan, failed, skipped, monotonic() - started)
     if code == 0 and (stale := make_plan(repo, options._replace(force=False)).edited):
         raise InputError(
             f"something was edited during the run, which makes {', '.join(stale)} stale: "
             "run it again"
         )
     return code
+
+
+def jobs_of(
+    plan: Plan, options: Options, variables: Mapping[str, str] | None = None
+) -> "dict[str, Job]":
+    """How a worker has to run each step of a plan for the current folder.
+
+    Args:
+        plan: the plan.
+        options: what has to run.
+        variables: environment variables that the stages see besides.
+    """
+    from dvc_parallel.worker import Job
+
+    flags = {
+        "force": options.force,
+        "pull": options.pull,
+        "allow_missing": options.allow_missing,
+        "run_env": dict(variables or {}),
+    }
+    return {
+        name: Job(
+            os.getcwd(),  # noqa: PTH109 - as the shell wrote it
+            step.stage,
+            step.upstream if options.allow_missing else (),
+            flags,
+        )
+        for name, step in plan.steps.items()
+    }
 
 
 def usable_cores() -> int:
@@ -142,15 +172,10 @@ def usable_cores() -> int:
 
 
 @contextlib.contextmanager
-def _crew(
-    workspace: Workspace,
-    scheduler: str | None,
-    jobs: int | None,
-    tasks: Mapping[str, schedule.Task],
-    variables: Mapping[str, str],
+def open_crew(
+    workspace: Workspace, scheduler: str | None, jobs: int | None
 ) -> Iterator[tuple[Any, int]]:
     """What runs the stages, and its cores."""
-    environment = {**os.environ, **variables}
     if scheduler:
         try:
             from dvc_parallel.cluster import open_cluster
@@ -158,15 +183,13 @@ def _crew(
             raise InputError(
                 "--scheduler needs Dask: pip install 'dvc-parallel[cluster]'"
             ) from None
-        with open_cluster(scheduler, environment) as (cluster, cores):
+        with open_cluster(scheduler, os.environ) as (cluster, cores):
             yield cluster, jobs or cores
         return
     from dvc_parallel.local import LocalCrew
 
-    jobs = jobs or usable_cores()
-    count = schedule.width(schedule.simulate(tasks, jobs, patient=False))
-    with contextlib.closing(LocalCrew(environment, workspace.run_lock, count)) as crew:
-        yield crew, jobs
+    with contextlib.closing(LocalCrew(os.environ, workspace.run_lock)) as crew:
+        yield crew, jobs or usable_cores()
 
 
 def _cores_of(jobs: int) -> str:
@@ -189,7 +212,7 @@ def _print_plan(tasks: Mapping[str, schedule.Task], known: Mapping[str, float], 
     say(f"{len(tasks)} stages on {_cores_of(jobs)}: {end}")
 
 
-def _pull_run_cache(repo: Any) -> None:
+def pull_run_cache(repo: Any) -> None:
     from dvc.stage.cache import RunCacheNotSupported
 
     try:

@@ -21,7 +21,7 @@ TRIES = 3  # how often a stage whose worker dies is started
 class LocalCrew:
     """Runs each stage in an idle worker, or in a new one if all are busy."""
 
-    def __init__(self, environment: Mapping[str, str], run_lock: int, count: int) -> None:
+    def __init__(self, environment: Mapping[str, str], run_lock: int) -> None:
         self._environment = environment
         self._run_lock = run_lock
         self._busy: dict[Handle, tuple[str, Job]] = {}
@@ -29,8 +29,12 @@ class LocalCrew:
         self._tries: dict[str, int] = {}
         self._events: queue.SimpleQueue[tuple[Handle, Message | None]]
         self._events = queue.SimpleQueue()
-        # They all start while the first works.
-        self._idle: list[Handle] = [self._hire() for _ in range(count)]
+        self._idle: list[Handle] = []
+
+    def expect(self, count: int) -> None:
+        """So many stages may run at once soon: start workers for them."""
+        for _ in range(count - len(self._idle) - len(self._busy)):
+            self._idle.append(self._hire())
 
     def start(self, name: str, job: Job) -> None:
         """Have a stage run."""

@@ -53,7 +53,7 @@ class Plan(NamedTuple):
 
     Attributes:
         steps: each stage that has to run, by DVC's name for it, in the order of dvc.yaml.
-        total: how many stages were meant, fresh ones included.
+        order: all stages that were meant, fresh ones included, in the order of `dvc repro`.
         locks: each dvc.lock that will be written, with its stages in the order in which
             `dvc repro` runs them.
         damaged: those of them that DVC cannot read.
@@ -62,10 +62,15 @@ class Plan(NamedTuple):
     """
 
     steps: dict[str, Step]
-    total: int
+    order: list[str]
     locks: dict[Path, list[str]]
     damaged: set[Path]
     edited: list[str]
+
+    @property
+    def total(self) -> int:
+        """How many stages were meant."""
+        return len(self.order)
 
 
 def make_plan(repo: "Repo", options: Options) -> Plan:
@@ -99,7 +104,7 @@ def _fresh(repo: "Repo", options: Options) -> Plan | None:
     ).isdisjoint(read)
     if not own or not alone or any(stage.changed() for stage in own):
         return None
-    return Plan({}, len(own), {}, set(), [])
+    return Plan({}, [stage.addressing for stage in own], {}, set(), [])
 
 
 def _with_parents(paths: Iterable[str]) -> set[str]:
@@ -144,7 +149,8 @@ def _stale(repo: "Repo", options: Options, unreadable: set[Path]) -> Plan:
     written = {Path(step.stage.path).with_suffix(".lock") for step in steps.values()}
     for path in sorted(unreadable & written):
         dvclock.refuse_conflict(path)
-    return Plan(steps, len(order), locks, unreadable & written, edited)
+    names = [stage.addressing for stage in order]
+    return Plan(steps, names, locks, unreadable & written, edited)
 
 
 def _reference(stage: "Stage") -> Reference:

@@ -1,12 +1,11 @@
-"""Runs a plan: starts each stage as soon as it may, and takes in what becomes of it."""
+"""Runs stages: starts each as soon as it may, and takes in what becomes of it."""
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from dvc_parallel import schedule
-from dvc_parallel.plan import Plan
 from dvc_parallel.schedule import Task
 from dvc_parallel.worker import Job, Outcome
 
@@ -19,61 +18,79 @@ IDLE = 0.5  # seconds without a message after which what is recorded is written
 TAIL = 20  # lines of a failed stage that are shown again
 
 
-class Result(NamedTuple):
-    """How a run ended.
+class Work(NamedTuple):
+    """The stages to run; more may come while some run.
 
     Attributes:
-        failed: the last lines of each stage that failed.
-        skipped: the stages that were not run because they need one of those.
+        tasks: each stage's needs, threads and expected duration.
+        jobs: how a worker has to run it.
+        running: those that run, with the time of their start.
+        done: those that have succeeded.
     """
 
-    failed: dict[str, list[str]]
-    skipped: list[str]
+    tasks: dict[str, Task]
+    jobs: dict[str, Job]
+    running: dict[str, float]
+    done: set[str]
+
+
+def no_more(idle: bool) -> bool:  # noqa: ARG001
+    """All stages are known from the start."""
+    return False
 
 
 def run(
-    plan: Plan,
-    tasks: Mapping[str, Task],
-    jobs: int,
+    work: Work,
+    cores: int,
     crew: "LocalCrew | ClusterCrew",
     screen: "Log | Terminal",
-    options: Mapping[str, Any],
-    record: Callable[[str, Outcome, float], None],
+    record: Callable[[str, Outcome, float, list[str]], None],
     save: Callable[[bool], None],
-) -> Result:
-    """Run all steps of the plan that can be run; the rest needs one that failed.
+    more: Callable[[bool], bool] = no_more,
+    deadline: Callable[[], float | None] = lambda: None,
+    beyond: Callable[[], float] = lambda: 0.0,
+) -> None:
+    """Run all stages that can be run; the rest needs one that failed, or comes too late.
 
     Args:
-        plan: the steps.
-        tasks: the same with their threads and expected durations.
-        jobs: how many cores may be used.
+        work: the stages.
+        cores: how many may be used.
         crew: what runs them.
         screen: where the user watches.
-        options: those of DVC's `Stage.reproduce`.
-        record: called with each finished step, its outcome and how long it took.
+        record: called with each finished stage, its outcome, how long it took and its last lines;
+            may take away tasks that do not run.
         save: called when recorded outcomes may not be written yet; its argument says whether
             the run is idle.
+        more: may change the tasks that do not run, and returns whether it did; its argument
+            says whether a core is idle.
+        deadline: when to stop in the middle, if at all.
+        beyond: the core-seconds that stages will take which are not known yet.
     """
-    patient = schedule.should_be_patient(tasks, jobs)
-    waiting = schedule.by_urgency(tasks)
-    running: dict[str, float] = {}  # a step to the time of its start
+    tasks, running = work.tasks, work.running
     tails: dict[str, deque[str]] = {}
-    done: set[str] = set()
-    result = Result({}, [])
+    waiting, patient = _sorted(work, cores)
     while True:
-        for name in list(schedule.startable(waiting, tasks, done, running, jobs, patient)):
+        waiting = [name for name in waiting if name in tasks]
+        for name in list(schedule.startable(waiting, tasks, work.done, running, cores, patient)):
             waiting.remove(name)
             running[name] = monotonic()
             tails[name] = deque(maxlen=TAIL)
-            step = plan.steps[name]
-            upstream = step.upstream if options.get("allow_missing") else ()
             screen.started(name)
-            crew.start(name, Job(step.stage, upstream, dict(options)))
+            crew.start(name, work.jobs[name])
+        idle = sum(tasks[name].threads for name in running) < cores
+        if changed := more(idle):
+            waiting, patient = _sorted(work, cores)
+            if idle:
+                continue
         if not running:
-            break
+            return
         save(False)
-        if (event := crew.next(IDLE)) is None:
-            save(True)
+        end = deadline()
+        left = IDLE if end is None else min(IDLE, end - monotonic())
+        if left <= 0:
+            return
+        if (event := crew.next(0 if changed else left)) is None:
+            save(not changed)
             continue
         name, (kind, content) = event
         if kind == "growing":
@@ -84,18 +101,23 @@ def run(
         else:
             outcome: Outcome = content
             took = monotonic() - running.pop(name)
-            if outcome.error:
-                result.failed[name] = [*tails[name], f"ERROR: {outcome.error}"]
-            else:
-                done.add(name)
+            tail = [*tails.pop(name), *([f"ERROR: {outcome.error}"] if outcome.error else [])]
             screen.ended(name, f"{'failed' if outcome.error else 'done'} in {took:.1f} s")
-            record(name, outcome, took)
+            if not outcome.error:
+                work.done.add(name)
+            record(name, outcome, took, tail)
 
-            def left() -> float:
-                rest = {name: tasks[name] for name in (*running, *waiting)}
+            def left_over() -> float:
+                rest = {name: tasks[name] for name in (*running, *waiting) if name in tasks}
                 elapsed = {name: monotonic() - since for name, since in running.items()}
-                return schedule.length(schedule.simulate(rest, jobs, patient, elapsed))
+                known = schedule.length(schedule.simulate(rest, cores, patient, elapsed))
+                return known + beyond() / cores
 
-            screen.left(left)
-    result.skipped.extend(name for name in tasks if name in waiting)
-    return result
+            screen.left(left_over)
+
+
+def _sorted(work: Work, cores: int) -> tuple[list[str], bool]:
+    """The stages that have not started, most urgent first, and whether to keep cores free."""
+    begun = work.done | work.running.keys()
+    names = [name for name in schedule.by_urgency(work.tasks) if name not in begun]
+    return names, schedule.should_be_patient(work.tasks, cores)

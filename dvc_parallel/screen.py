@@ -39,7 +39,7 @@ def clock(seconds: float) -> str:
 @contextmanager
 def open_screen(names: Collection[str], expected: float | None) -> Iterator["Log | Terminal"]:
     """A screen for the run of these stages, which is expected to take so many seconds."""
-    width = max(map(len, names))
+    width = max(map(len, names), default=0)
     if not sys.stdout.isatty():
         yield Log(width)
         return
@@ -59,7 +59,8 @@ class Log:
         self._width = width
 
     def started(self, name: str) -> None:
-        """Nothing: its first line shows it."""
+        """Nothing but make room: its first line shows it."""
+        self._width = max(self._width, len(name))
 
     def line(self, name: str, text: str) -> None:
         """Print it."""
@@ -73,6 +74,9 @@ class Log:
         self.line(name, text)
 
     def left(self, seconds: Callable[[], float]) -> None:
+        """Nothing: the lines show how far it is."""
+
+    def experiments(self, done: int, total: int | None) -> None:
         """Nothing: the lines show how far it is."""
 
 
@@ -100,8 +104,9 @@ class Terminal:
     ) -> None:
         self._show = show
         self._width = width
-        self._total = total
+        self._total: int | None = total
         self._done = 0
+        self._counted = "stages"
         self._started: dict[str, float] = {}
         self._last: dict[str, str] = {}
         self._bars: dict[str, Bar] = {}
@@ -110,6 +115,7 @@ class Terminal:
 
     def started(self, name: str) -> None:
         """Open its line."""
+        self._width = max(self._width, len(name))
         self._started[name] = monotonic()
 
     def line(self, name: str, text: str) -> None:
@@ -131,7 +137,8 @@ class Terminal:
 
     def ended(self, name: str, text: str) -> None:
         """Close its line and print how it ended."""
-        self._done += 1
+        if self._counted == "stages":
+            self._done += 1
         for of_stages in (self._started, self._last, self._bars):
             of_stages.pop(name, None)
         self._show(f"{name:{self._width}} | {text}", markup=False)
@@ -141,6 +148,11 @@ class Terminal:
         if monotonic() >= self._next_look:
             self._end = monotonic() + seconds()
             self._next_look = monotonic() + 1
+
+    def experiments(self, done: int, total: int | None) -> None:
+        """Count experiments in the line for the whole run, not stages."""
+        self._counted = "experiments"
+        self._done, self._total = done, total
 
     def render(self) -> "RenderableType":
         """The live lines."""
@@ -165,8 +177,10 @@ class Terminal:
         left = "" if self._end is None else f"{clock(max(0.0, self._end - now))} left"
         table.add_row(
             Text("all"),
-            ProgressBar(total=self._total, completed=self._done, width=20),
-            f"{self._done} of {self._total} stages",
+            ProgressBar(total=self._total, completed=self._done, width=20) if self._total else "",
+            f"{self._done} of {self._total} {self._counted}"
+            if self._total
+            else f"{self._done} {self._counted}",
             left,
         )
         return table

@@ -1,6 +1,6 @@
 """Where experiments come from: what a grid, a search or anything else has to offer."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import NamedTuple, Protocol
 
 Overrides = Mapping[str, list[str]]  # a file to its changes, KEY=VALUE each
@@ -40,14 +40,25 @@ class Source(Protocol):
     All methods are called in the main thread, in the folder in which the command was called.
 
     Attributes:
+        files: the files of parameters that its experiments change.
+        total: how many experiments there will be; None if that is not known.
         ahead: whether the next experiment may be asked for while all cores are busy, because it
             does not depend on how the running ones end: a grid's does not, a search's does.
         deadline: the `time.monotonic()` at which the experiments that still run are stopped, or
             None. It is read again and again, and may change.
     """
 
-    ahead: bool
-    deadline: float | None
+    @property
+    def files(self) -> Collection[str]: ...  # noqa: D102
+
+    @property
+    def total(self) -> int | None: ...  # noqa: D102
+
+    @property
+    def ahead(self) -> bool: ...  # noqa: D102
+
+    @property
+    def deadline(self) -> float | None: ...  # noqa: D102
 
     def next(self) -> Experiment | None:
         """The next experiment; None if there is none now.

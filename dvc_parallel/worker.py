@@ -40,11 +40,13 @@ class Job(NamedTuple):
     """A stage to reproduce.
 
     Attributes:
+        folder: the working directory.
         stage: where it is written.
         upstream: the stages directly above it.
         options: those of DVC's `Stage.reproduce`.
     """
 
+    folder: str
     stage: Reference
     upstream: tuple[Reference, ...]
     options: dict[str, Any]
@@ -128,6 +130,8 @@ def main() -> None:
         worker = Worker()
         channel.send(Message("claim", worker.claim))
         while (job := reader.next()) is not None:
+            if worker.moved_to(job.folder):
+                channel.send(Message("claim", worker.claim))
             channel.finish(worker.reproduce(job))
             reader.idle()
     finally:
@@ -150,9 +154,9 @@ class Jobs:
     def _read(self) -> None:
         with contextlib.suppress(EOFError, OSError, pickle.UnpicklingError):
             while True:
-                stage, upstream, options = pickle.load(self._stream)  # noqa: S301
+                job = Job(*pickle.load(self._stream))  # noqa: S301
                 with self._lock:
-                    self._job = Job(stage, upstream, options)
+                    self._job = job
                     self._busy = True
                     self._lock.notify()
         with self._lock:
@@ -235,8 +239,21 @@ class Worker:
     """Reproduces stages of the repository around the working directory."""
 
     def __init__(self) -> None:
+        self._open()
+
+    def _open(self) -> None:
+        self._folder = os.getcwd()  # noqa: PTH109
         self._repo = open_repo(print)
         self._stages: dict[Reference, Stage] = {}
+
+    def moved_to(self, folder: str) -> bool:
+        """Whether the next stage lies in another folder, whose repository is now open."""
+        if folder == self._folder:
+            return False
+        os.chdir(folder)
+        self._repo.close()
+        self._open()
+        return True
 
     @property
     def claim(self) -> tuple[str, str] | None:

@@ -1,0 +1,232 @@
+"""Copies of the workspace, in which experiments run: DVC makes them and collects the results.
+
+What DVC does for `dvc exp run --temp` is done here by the same classes of DVC, except for the
+step that reproduces the stages: the copy comes from DVC's stash entry, and the commit from DVC's
+executor. Many experiments share one stash entry, so that the workspace is touched only once.
+"""
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import chdir
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dvc_parallel.errors import InputError, first_sentence
+from dvc_parallel.source import Experiment, Overrides
+from dvc_parallel.waiting import PatientLock
+
+if TYPE_CHECKING:
+    from dvc.repo import Repo
+
+KEPT = "refs/exps/temp/dvc-parallel"  # keeps git's garbage collection away from the snapshot
+
+
+class Snapshot(NamedTuple):
+    """The workspace as DVC stashed it.
+
+    Attributes:
+        revision: the stash commit.
+        head: the commit that was checked out.
+        baseline: the commit that the experiments belong to.
+    """
+
+    revision: str
+    head: str
+    baseline: str
+
+
+@contextlib.contextmanager
+def snapshot(repo: "Repo", files: Collection[str]) -> Iterator[Snapshot]:
+    """The workspace's tracked files as they are now, changes included.
+
+    Args:
+        repo: the workspace's repository.
+        files: those that the experiments change; they are included even if untracked.
+    """
+    from dvc.repo import lock_repo
+
+    queue = repo.experiments.tempdir_queue
+    with lock_repo(repo), _as_tracked(repo, files):
+        queued = repo.experiments.new(queue)
+        entry = queue.get_stash_entry(repo.experiments, queued)
+        repo.scm.set_ref(KEPT, queued.stash_rev)
+    try:
+        yield Snapshot(queued.stash_rev, entry.head_rev, entry.baseline_rev)
+    finally:
+        repo.scm.remove_ref(KEPT)
+
+
+@contextlib.contextmanager
+def _as_tracked(repo: "Repo", files: Collection[str]) -> Iterator[None]:
+    """DVC would leave the untracked ones in git's index."""
+    untracked = {os.path.realpath(path) for path in repo.scm.untracked_files()}
+    added = [path for path in files if os.path.realpath(path) in untracked]
+    if added:
+        repo.scm.add(added)
+    try:
+        yield
+    finally:
+        if added:
+            repo.scm.reset(paths=added)
+
+
+class Copy:
+    """A folder with an experiment's files.
+
+    Attributes:
+        folder: the one that corresponds to the current folder.
+        repo: the repository in it.
+        variables: environment variables that the stages see besides.
+    """
+
+    def __init__(
+        self, outer: "Repo", taken: Snapshot, experiment: Experiment, parent: Path
+    ) -> None:
+        """Make it.
+
+        Args:
+            outer: the workspace's repository.
+            taken: the snapshot that it starts from.
+            experiment: what it is for.
+            parent: where the folder is to be.
+
+        Raises:
+            InputError: the parameters cannot be changed so.
+        """
+        from dvc.repo.experiments.executor.local import TempDirExecutor
+        from dvc.repo.experiments.stash import ExpStashEntry
+
+        self._outer = outer
+        self._name = experiment.name
+        entry = ExpStashEntry(None, taken.head, taken.baseline, None, experiment.name)
+        self._executor = TempDirExecutor.from_stash_entry(outer, entry, wdir=str(parent))
+        self._opened = contextlib.ExitStack()
+        self._opened.callback(self._executor.cleanup)
+        with contextlib.ExitStack() as undo:
+            undo.enter_context(self._opened)
+            self._executor.init_git(outer, outer.scm, taken.revision, entry, None)
+            self._executor.init_cache(outer, taken.revision)
+            self.folder = Path(self._executor.root_dir, self._executor.wdir)
+            with chdir(self.folder):
+                _change(experiment.overrides)
+            self._info = self._executor.info
+            here = Path.cwd()
+            opened = TempDirExecutor._repro_dvc(self._info, None, log_errors=False)
+            self.repo = self._opened.enter_context(opened)
+            self.repo.lock = PatientLock(self.repo.lock, Path(self.repo.root_dir), print)
+            _, options = TempDirExecutor._repro_args(self.repo)
+            os.chdir(here)
+            self.variables = self._variables(options.get("run_env", {}))
+            undo.pop_all()
+
+    def _variables(self, variables: Mapping[str, str]) -> dict[str, str]:
+        from dvc.env import DVC_EXP_NAME
+
+        return {**variables, DVC_EXP_NAME: self._name}
+
+    def checkout(self, targets: Collection[str]) -> None:
+        """Bring in what DVC's cache holds."""
+        self.repo.checkout(
+            targets=list(targets) or None,
+            with_deps=bool(targets),
+            force=True,
+            allow_missing=True,
+        )
+
+    def is_what_was_saved(self, revision: str) -> bool:
+        """Whether a saved experiment started from the same files as this copy, which is fresh."""
+        with chdir(self.folder):
+            self.repo.scm.add([], update=True)
+            git = self.repo.scm.dulwich.repo
+            ours = {path: entry.sha for path, entry in git.open_index().items()}
+            store = self._outer.scm.dulwich.repo.object_store
+            tree = store[revision.encode()].tree
+            saved = {entry.path: entry.sha for entry in store.iter_tree_contents(tree)}
+            differing = {path for path in ours.keys() | saved if ours.get(path) != saved.get(path)}
+            root = Path(self.repo.scm.root_dir)
+            outs = {Path(out.fs_path) for out in self.repo.index.outs}
+            for path in (root / os.fsdecode(path) for path in differing):
+                if path.name not in ("dvc.lock", ".gitignore") and outs.isdisjoint(
+                    (path, *path.parents)
+                ):
+                    return False
+            return True
+
+    def save(self, stages: Iterable[str], ran: Mapping[str, Any], force: bool) -> str:
+        """Commit the experiment and fetch it into the workspace's repository.
+
+        Args:
+            stages: all that were looked at.
+            ran: the entries in dvc.lock of those that changed, by their names.
+            force: whether it replaces another one of its name.
+
+        Returns:
+            the commit.
+        """
+        from dvc.repo import lock_repo
+        from dvc.repo.experiments.executor.base import ExecutorResult
+        from dvc.repo.experiments.executor.local import TempDirExecutor
+        from dvc.scm import add_no_submodules
+        from dvc.stage.utils import _get_stage_files
+        from dvc.utils import dict_sha256
+
+        repo = self.repo
+        with chdir(self.folder), lock_repo(repo):
+            repo._reset()
+            by_name = {stage.addressing: stage for stage in repo.index.stages}
+            for name in stages:
+                repo.scm_context.add(_get_stage_files(by_name[name]))
+            if paths := TempDirExecutor._get_top_level_paths(repo):
+                add_no_submodules(repo.scm, paths)
+            digest = dict_sha256(dict(ran))
+            reference, info, force = TempDirExecutor._repro_commit(repo, self._info, digest, force)
+        result = ExecutorResult(digest, info, force)
+        experiments = self._outer.experiments
+        experiments.tempdir_queue.collect_executor(experiments, self._executor, result)
+        return str(self._outer.scm.get_ref(reference))
+
+    def close(self) -> None:
+        """Remove it."""
+        self._opened.close()
+
+
+def _change(overrides: Overrides) -> None:
+    """Change the parameters in the current folder, with Hydra if that is enabled."""
+    from dvc.exceptions import InvalidArgumentError
+    from dvc.repo import Repo
+
+    if not overrides:
+        return
+    with Repo() as repo:
+        composed = composed_file(repo)
+        for path in overrides:
+            if path != composed and not Path(path).exists():
+                raise InputError(f"-S: there is no file {path}")
+        try:
+            repo.experiments.tempdir_queue._update_params(overrides)
+        except InvalidArgumentError as error:
+            reason = str(error.__cause__ or error).splitlines()[0]
+            changes = " ".join(change for of_file in overrides.values() for change in of_file)
+            raise InputError(f"-S {changes}: {reason}") from None
+
+
+def composed_file(repo: "Repo") -> str | None:
+    """The file of parameters that Hydra composes; None if it is not enabled."""
+    from dvc.dependency import ParamsDependency
+
+    enabled = repo.config.get("hydra", {}).get("enabled", False)
+    return ParamsDependency.DEFAULT_PARAMS_FILE if enabled else None
+
+
+def read_saved(repo: "Repo", revision: str, path: str) -> bytes:
+    """The content of a file in a commit, or of DVC's data for it, as seen from this folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    from dvc.repo.brancher import switch
+
+    inside = Path(os.path.relpath(path, repo.root_dir)).as_posix()
+    with switch(repo, revision):
+        return bytes(repo.dvcfs.read_bytes(inside))

@@ -1,0 +1,320 @@
+"""Runs the experiments of a source: all their stages are one schedule."""
+
+import shutil
+from collections.abc import Callable
+from contextlib import chdir, closing
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+from time import monotonic
+from typing import TYPE_CHECKING, Any
+
+from dvc_parallel import command, dvclock, files
+from dvc_parallel.copies import Copy, Snapshot, read_saved, snapshot
+from dvc_parallel.errors import InputError, dvc_errors
+from dvc_parallel.plan import Options, Plan, make_plan
+from dvc_parallel.runner import Work
+from dvc_parallel.runner import run as run_stages
+from dvc_parallel.schedule import tasks_of
+from dvc_parallel.screen import Log, Terminal, clock, open_screen
+from dvc_parallel.sharing import Sharing
+from dvc_parallel.source import Ended, Experiment, Source
+from dvc_parallel.worker import Outcome
+from dvc_parallel.workspace import Workspace
+
+# Experiments that are open at once, for each core: the more of them, the fewer cores are idle at
+# the end, and the more copies of the data there are.
+OPEN = 4
+
+
+def run(
+    source: Source,
+    workspace: Workspace,
+    options: Options,
+    jobs: int | None,
+    scheduler: str | None,
+) -> int:
+    """Run the experiments that a source gives; each is saved as soon as it is done.
+
+    Args:
+        source: gives the experiments.
+        workspace: what they start from.
+        options: what has to run in each.
+        jobs: the cores that may be used by all of them; all if None.
+        scheduler: the address of a Dask scheduler.
+
+    Returns:
+        the exit code.
+
+    Raises:
+        InputError: parameters cannot be changed as the source wants it.
+    """
+    started = monotonic()
+    parent = workspace.state / "experiments"
+    shutil.rmtree(parent, ignore_errors=True)  # of a run that was killed
+    if options.pull:
+        command.pull_run_cache(workspace.repo)
+    memory = workspace.state / command.DURATIONS
+    known = files.read_json(memory)
+    try:
+        with (
+            snapshot(workspace.repo, source.files) as taken,
+            closing(Laboratory(source, workspace, taken, options, known)) as laboratory,
+        ):
+            with (
+                command.open_crew(workspace, scheduler, jobs) as (crew, cores),
+                open_screen([], None) as screen,
+            ):
+                laboratory.open_for(cores, crew.expect, screen)
+                run_stages(
+                    laboratory.work,
+                    cores,
+                    crew,
+                    screen,
+                    laboratory.record,
+                    lambda _: None,
+                    laboratory.more,
+                    lambda: source.deadline,
+                    laboratory.beyond,
+                )
+            laboratory.stop()
+    except (KeyboardInterrupt, SystemExit):
+        command.say("stopped: what is saved stays, and the rest goes on from DVC's run cache")
+        raise
+    finally:
+        files.write_json(memory, known)
+    return laboratory.report(monotonic() - started)
+
+
+@dataclass
+class Trial:
+    """An experiment that is open.
+
+    Attributes:
+        experiment: what the source gave.
+        copy: its folder.
+        plan: what has to run there.
+        locks: writes its dvc.lock.
+        left: the labels of the stages that have not ended.
+        entries: what has run, as in dvc.lock.
+        error: why it fails, or an empty text.
+    """
+
+    experiment: Experiment
+    copy: Copy
+    plan: Plan
+    locks: dvclock.LockFiles
+    left: set[str]
+    entries: dict[str, Any] = field(default_factory=dict)
+    error: str = ""
+
+
+class Laboratory:
+    """The experiments that are open, and how those ended that are not any more."""
+
+    def __init__(
+        self,
+        source: Source,
+        workspace: Workspace,
+        taken: Snapshot,
+        options: Options,
+        known: dict[str, float],
+    ) -> None:
+        """Begin without experiments.
+
+        Args:
+            source: gives them.
+            workspace: what they start from.
+            taken: the same as DVC stashed it.
+            options: what has to run in each.
+            known: how many seconds the stages take; is kept up to date.
+        """
+        self.work = Work({}, {}, {}, set())
+        self._source = source
+        self._repo = workspace.repo
+        self._parent = workspace.state / "experiments"
+        self._taken = taken
+        self._options = options
+        self._known = known
+        self._sharing = Sharing(self.work.tasks, self.work.jobs)
+        self._open: list[Trial] = []
+        self._owners: dict[str, tuple[Trial, str]] = {}  # a label to its experiment and stage
+        self._sizes: list[float] = []  # core-seconds of each experiment that was opened
+        self._failed: list[str] = []
+        self._saved = 0
+
+    def open_for(
+        self, cores: int, expect: Callable[[int], None], screen: Log | Terminal
+    ) -> None:
+        """Have so many cores, a crew to warn of coming work, and a screen."""
+        self._cores = cores
+        self._expect = expect
+        self._screen = screen
+        screen.experiments(0, self._source.total)
+
+    def more(self, idle: bool) -> bool:
+        """Open another experiment if there is room for it; returns whether tasks have changed."""
+        changed = self._sharing.changed()
+        room = self._cores * (OPEN if self._source.ahead else 1)
+        if len(self._open) >= room or not (idle or self._source.ahead):
+            return changed
+        if (experiment := self._source.next()) is None:
+            return changed
+        self._begin(experiment)
+        return True
+
+    def _begin(self, experiment: Experiment) -> None:
+        changes = [change for of_file in experiment.overrides.values() for change in of_file]
+        with dvc_errors():
+            copy = Copy(self._repo, self._taken, experiment, self._parent)
+        try:
+            with dvc_errors(), chdir(copy.folder):
+                if saved := self._saved_before(copy, experiment.name):
+                    command.say(f"experiment {experiment.name} was saved by an earlier run")
+                    self._end(experiment, saved, "", partial(read_saved, self._repo, saved))
+                    copy.close()
+                    return
+                copy.checkout(self._options.targets)
+                plan = make_plan(copy.repo, self._options)
+                tmp = Path(copy.repo.tmp_dir)
+                for path in sorted(plan.damaged):
+                    command.say(dvclock.set_aside(path, tmp))
+                locks = dvclock.LockFiles(copy.repo, tmp / "lock-order.json", plan.locks)
+                jobs = command.jobs_of(plan, self._options, copy.variables)
+        except InputError as error:
+            command.warn(f"error: experiment {experiment.name}: {error}")
+            self._end(experiment, None, str(error), _in(copy.folder))
+            copy.close()
+            return
+        command.say(" ".join([f"experiment {experiment.name}:", *changes]))
+        labels = {name: f"{experiment.name} {name}" for name in plan.steps}
+        tasks = tasks_of(
+            {name: step.needs for name, step in plan.steps.items()},
+            {name: step.threads for name, step in plan.steps.items()},
+            self._known,
+        )
+        trial = Trial(experiment, copy, plan, locks, set(labels.values()))
+        self._open.append(trial)
+        self._sizes.append(sum(task.seconds * task.threads for task in tasks.values()))
+        for name, label in labels.items():
+            needs = frozenset(labels[above] for above in tasks[name].needs)
+            self.work.tasks[label] = tasks[name]._replace(needs=needs)
+            self.work.jobs[label] = jobs[name]
+            self._owners[label] = trial, name
+        with chdir(copy.folder):
+            self._sharing.add(copy.repo, plan, labels)
+        self._expect(min(self._cores, len(self._open)))
+        if not labels:
+            self._finish(trial)
+
+    def _saved_before(self, copy: Copy, name: str) -> str | None:
+        """The commit of this experiment if an earlier run has saved it.
+
+        Raises:
+            InputError: that is another experiment, or the name cannot be used.
+        """
+        from dvc.repo.experiments.refs import ExpRefInfo
+        from dvc.repo.experiments.utils import check_ref_format
+
+        reference = ExpRefInfo(self._taken.baseline, name)
+        check_ref_format(self._repo.scm, reference)
+        saved = self._repo.scm.get_ref(str(reference))
+        if saved is None or self._options.force:
+            return None
+        if not copy.is_what_was_saved(saved):
+            raise InputError(f"an experiment named {name} exists: use another name, or --force")
+        return str(saved)
+
+    def record(self, label: str, outcome: Outcome, took: float, tail: list[str]) -> None:
+        """Take in what became of a stage."""
+        trial, name = self._owners.pop(label)
+        trial.left.remove(label)
+        del self.work.tasks[label], self.work.jobs[label]
+        self._sharing.ended(label, not outcome.error)
+        trial.copy.repo.scm_context.track_file(outcome.changed)
+        stage = trial.plan.steps[name].stage
+        if outcome.entry is not None:
+            path = Path(stage.path).with_suffix(".lock")
+            trial.entries[str(stage.name)] = outcome.entry
+            trial.locks.add(path, str(stage.name), outcome.entry, took)
+        if outcome.seconds and not outcome.error:
+            self._known[name] = outcome.seconds
+        if outcome.error:
+            command.say("\n".join([f"\nfailed: {label}; its last lines:", *tail, ""]))
+            trial.error = f"{name}: {outcome.error}"
+            self._give_up(trial)
+        if not trial.left:
+            self._finish(trial)
+
+    def _give_up(self, trial: Trial) -> None:
+        """Do not start what else an experiment would need."""
+        for label in sorted(trial.left - self.work.running.keys()):
+            trial.left.remove(label)
+            del self.work.tasks[label], self.work.jobs[label], self._owners[label]
+            self._sharing.ended(label, False)
+
+    def _finish(self, trial: Trial) -> None:
+        """Save an experiment of which nothing is left to run, and forget it."""
+        name = trial.experiment.name
+        revision = None
+        try:
+            if not trial.error:
+                with dvc_errors():
+                    trial.locks.close()
+                    revision = trial.copy.save(trial.plan.order, trial.entries, self._options.force)
+        except InputError as error:
+            trial.error = str(error)
+        if revision:
+            command.say(f"saved as experiment {name}: see `dvc exp show`")
+        else:
+            command.say(f"experiment {name} is not saved; what is done is in DVC's run cache")
+        self._end(trial.experiment, revision, trial.error, _in(trial.copy.folder))
+        self._open.remove(trial)
+        trial.copy.close()
+
+    def _end(
+        self,
+        experiment: Experiment,
+        revision: str | None,
+        error: str,
+        read: Callable[[str], bytes],
+    ) -> None:
+        """Count an experiment that has ended, and tell the source."""
+        if revision is None:
+            self._failed.append(experiment.name)
+        else:
+            self._saved += 1
+        self._screen.experiments(self._saved + len(self._failed), self._source.total)
+        self._source.finished(experiment, Ended(revision, error, read))
+
+    def stop(self) -> None:
+        """End the experiments that are still open; their stages do not run any more."""
+        for trial in self._open:
+            command.say(f"experiment {trial.experiment.name} was stopped")
+            self._end(trial.experiment, None, "stopped", _in(trial.copy.folder))
+
+    def report(self, seconds: float) -> int:
+        """Print how many experiments were saved; returns the exit code."""
+        total = self._saved + len(self._failed)
+        command.say(f"{self._saved} of {total} experiments saved in {seconds:.1f} s")
+        if self._failed:
+            command.say(f"not saved: {', '.join(self._failed)}")
+        return 1 if self._failed else 0
+
+    def beyond(self) -> float:
+        """The core-seconds of the experiments that are not open yet."""
+        total = self._source.total
+        if total is None or not self._sizes:
+            return 0.0
+        return (total - len(self._sizes)) * fmean(self._sizes)
+
+    def close(self) -> None:
+        """Remove the folders of the experiments that did not end."""
+        for trial in self._open:
+            trial.copy.close()
+
+
+def _in(folder: Path) -> Callable[[str], bytes]:
+    """Reads files of a folder."""
+    return lambda path: (folder / path).read_bytes()
