@@ -7,12 +7,13 @@ executor. Many experiments share one stash entry, so that the workspace is touch
 
 import contextlib
 import os
+import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import chdir
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from dvc_parallel.errors import InputError, first_sentence
+from dvc_parallel.errors import InputError, in_one_line
 from dvc_parallel.source import Experiment, Overrides
 from dvc_parallel.waiting import PatientLock
 
@@ -29,32 +30,67 @@ class Snapshot(NamedTuple):
         revision: the stash commit.
         head: the commit that was checked out.
         baseline: the commit that the experiments belong to.
+        hydra: DVC's options for Hydra, with absolute paths.
     """
 
     revision: str
     head: str
     baseline: str
+    hydra: dict[str, str]
 
 
 @contextlib.contextmanager
-def snapshot(repo: "Repo", files: Collection[str]) -> Iterator[Snapshot]:
+def snapshot(repo: "Repo", files: Collection[str], parent: Path) -> Iterator[Snapshot]:
     """The workspace's tracked files as they are now, changes included.
 
     Args:
         repo: the workspace's repository.
         files: those that the experiments change; they are included even if untracked.
+        parent: a folder for what else the experiments need.
+
+    Raises:
+        InputError: DVC cannot stash the workspace.
     """
     from dvc.repo import lock_repo
 
+    hydra = _hydra(repo, parent)
     queue = repo.experiments.tempdir_queue
-    with lock_repo(repo), _as_tracked(repo, files):
+    with whatever_fails(), lock_repo(repo), _as_tracked(repo, files):
         queued = repo.experiments.new(queue)
         entry = queue.get_stash_entry(repo.experiments, queued)
         repo.scm.set_ref(KEPT, queued.stash_rev)
     try:
-        yield Snapshot(queued.stash_rev, entry.head_rev, entry.baseline_rev)
+        yield Snapshot(queued.stash_rev, entry.head_rev, entry.baseline_rev, hydra)
     finally:
         repo.scm.remove_ref(KEPT)
+
+
+def _hydra(repo: "Repo", parent: Path) -> dict[str, str]:
+    """DVC composes from untracked files, too: keep them as they are now."""
+    options = dict(repo.config.get("hydra", {}))
+    if not options.get("enabled"):
+        return {}
+    root = Path(repo.root_dir)
+    if "config_module" not in options:
+        there = root / options.get("config_dir", "conf")
+        if there.is_dir():
+            options["config_dir"] = str(shutil.copytree(there, parent / "hydra"))
+    return {**options, "plugins_path": str(root / options.get("plugins_path", ""))}
+
+
+@contextlib.contextmanager
+def whatever_fails() -> Iterator[None]:
+    """As DVC's own command, report in one line what DVC, git or Hydra raise."""
+    try:
+        yield
+    except InputError:
+        raise
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"{error.object!r} cannot be written in this locale: set LC_ALL=C.UTF-8"
+        ) from None
+    except Exception as error:
+        raise InputError(in_one_line(error)) from error
 
 
 @contextlib.contextmanager
@@ -109,12 +145,13 @@ class Copy:
             self._executor.init_cache(outer, taken.revision)
             self.folder = Path(self._executor.root_dir, self._executor.wdir)
             with chdir(self.folder):
-                _change(experiment.overrides)
+                _change(experiment.overrides, taken.hydra)
             self._info = self._executor.info
             here = Path.cwd()
             opened = TempDirExecutor._repro_dvc(self._info, None, log_errors=False)
             self.repo = self._opened.enter_context(opened)
             self.repo.lock = PatientLock(self.repo.lock, Path(self.repo.root_dir), print)
+            self.repo.cloud.get_remote = _no_remote
             _, options = TempDirExecutor._repro_args(self.repo)
             os.chdir(here)
             self.variables = self._variables(options.get("run_env", {}))
@@ -180,6 +217,7 @@ class Copy:
             if paths := TempDirExecutor._get_top_level_paths(repo):
                 add_no_submodules(repo.scm, paths)
             digest = dict_sha256(dict(ran))
+            del repo.cloud.get_remote  # the commit may be pushed
             reference, info, force = TempDirExecutor._repro_commit(repo, self._info, digest, force)
         result = ExecutorResult(digest, info, force)
         experiments = self._outer.experiments
@@ -191,7 +229,14 @@ class Copy:
         self._opened.close()
 
 
-def _change(overrides: Overrides) -> None:
+def _no_remote(*_: object, **__: object) -> NoReturn:
+    """DVC looks at the remote of each out, which a run does not need and may not reach."""
+    from dvc.config import NoRemoteError
+
+    raise NoRemoteError("an experiment's copy has no remote")
+
+
+def _change(overrides: Overrides, hydra: Mapping[str, str]) -> None:
     """Change the parameters in the current folder, with Hydra if that is enabled."""
     from dvc.exceptions import InvalidArgumentError
     from dvc.repo import Repo
@@ -199,6 +244,7 @@ def _change(overrides: Overrides) -> None:
     if not overrides:
         return
     with Repo() as repo:
+        repo.config["hydra"] = dict(hydra)
         composed = composed_file(repo)
         for path in overrides:
             if path != composed and not Path(path).exists():

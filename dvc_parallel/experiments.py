@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import subprocess
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -74,7 +75,26 @@ def open_laboratory() -> Iterator[Workspace]:
         scm = workspace.repo.scm
         if isinstance(scm, NoSCM) or scm.no_commits:
             raise InputError("an experiment needs a git repository with a commit")
+        _normalize_dates()
         yield workspace
+
+
+def _normalize_dates() -> None:
+    """Write the dates that git would take from the environment as all of DVC's backends read them.
+
+    Raises:
+        InputError: git itself cannot read them.
+    """
+    for who in ("AUTHOR", "COMMITTER"):
+        if not os.environ.get(f"GIT_{who}_DATE"):
+            continue
+        done = subprocess.run(
+            ["git", "var", f"GIT_{who}_IDENT"], capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            reason = done.stderr.strip().removeprefix("fatal: ")
+            raise InputError(f"GIT_{who}_DATE: {reason}")
+        os.environ[f"GIT_{who}_DATE"] = done.stdout.rpartition("> ")[2].strip()
 
 
 class Grid:
@@ -127,7 +147,20 @@ def _sweeps(changes: Overrides) -> list[Overrides]:
     try:
         return [dict(sweep) for sweep in get_hydra_sweeps(changes)] or [{}]
     except OverrideParseException as error:
-        raise InputError(f"-S: {str(error).splitlines()[0]}") from None
+        raise InputError(f"-S {error.override}: {_unreadable(error.override, error)}") from None
+
+
+def _unreadable(change: str, error: Exception) -> str:
+    """Why Hydra cannot read a change, or how it could be written instead."""
+    from dvc.utils.hydra import to_hydra_overrides
+    from hydra.errors import OverrideParseException
+
+    key, equals, value = change.partition("=")
+    quoted = "{}='{}'".format(key, value.replace("'", "\\'"))
+    with contextlib.suppress(OverrideParseException):
+        if equals and to_hydra_overrides([quoted]):
+            return f"put quotes around {value}: {quoted}"
+    return str(error).splitlines()[0]
 
 
 def _random_name(repo: "Repo") -> str:

@@ -11,7 +11,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from dvc_parallel import command, dvclock, files
-from dvc_parallel.copies import Copy, Snapshot, read_saved, snapshot
+from dvc_parallel.copies import Copy, Snapshot, read_saved, snapshot, whatever_fails
 from dvc_parallel.errors import InputError, dvc_errors
 from dvc_parallel.plan import Options, Plan, make_plan
 from dvc_parallel.runner import Work
@@ -53,13 +53,14 @@ def run(
     started = monotonic()
     parent = workspace.state / "experiments"
     shutil.rmtree(parent, ignore_errors=True)  # of a run that was killed
+    parent.mkdir()
     if options.pull:
         command.pull_run_cache(workspace.repo)
     memory = workspace.state / command.DURATIONS
     known = files.read_json(memory)
     try:
         with (
-            snapshot(workspace.repo, source.files) as taken,
+            snapshot(workspace.repo, source.files, parent) as taken,
             closing(Laboratory(source, workspace, taken, options, known)) as laboratory,
         ):
             with (
@@ -166,10 +167,10 @@ class Laboratory:
 
     def _begin(self, experiment: Experiment) -> None:
         changes = [change for of_file in experiment.overrides.values() for change in of_file]
-        with dvc_errors():
+        with whatever_fails():
             copy = Copy(self._repo, self._taken, experiment, self._parent)
         try:
-            with dvc_errors(), chdir(copy.folder):
+            with whatever_fails(), dvc_errors(), chdir(copy.folder):
                 if saved := self._saved_before(copy, experiment.name):
                     command.say(f"experiment {experiment.name} was saved by an earlier run")
                     self._end(experiment, saved, "", partial(read_saved, self._repo, saved))
@@ -260,7 +261,7 @@ class Laboratory:
         revision = None
         try:
             if not trial.error:
-                with dvc_errors():
+                with whatever_fails():
                     trial.locks.close()
                     revision = trial.copy.save(trial.plan.order, trial.entries, self._options.force)
         except InputError as error:
@@ -268,7 +269,7 @@ class Laboratory:
         if revision:
             command.say(f"saved as experiment {name}: see `dvc exp show`")
         else:
-            command.say(f"experiment {name} is not saved; what is done is in DVC's run cache")
+            command.say(f"experiment {name} is not saved ({trial.error})")
         self._end(trial.experiment, revision, trial.error, _in(trial.copy.folder))
         self._open.remove(trial)
         trial.copy.close()

@@ -20,17 +20,20 @@ PATIENCE = 60  # seconds
 # Writes what it reads, and a line into log.txt as it starts and as it ends. The file
 # control/NAME, which DVC does not know of, makes it fail, end by a signal, or wait until the
 # file is gone, or leave a process behind that prints later and then writes the file "said".
+# Both lie in the workspace, and an experiment's steps are called EXPERIMENT.NAME there.
 STEP = """
 import os, signal, subprocess, sys, time
 from pathlib import Path
 
 name, out, *ins = sys.argv[1:]
-control = Path("control", name)
+workspace = Path(os.environ["DVC_ROOT"])
+label = ".".join([*filter(None, [os.environ.get("DVC_EXP_NAME")]), name])
+control = workspace / "control" / label
 order = control.read_text() if control.exists() else ""
 
 def log(what):
-    with open("log.txt", "a") as file:
-        file.write(f"{name} {what} {os.getpid()}\\n")
+    with open(workspace / "log.txt", "a") as file:
+        file.write(f"{label} {what} {os.getpid()}\\n")
 
 if order == "stubborn":
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -1,31 +1,33 @@
-"""Experiments beside the workspace."""
+"""Experiments beside the workspace: what DVC would save, as one schedule."""
 
 import json
-import os
+import shutil
+import signal
+from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from dvc_parallel.tests.conftest import Pipeline, call, dvc, git
+from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, parallel, until
 
 
 @pytest.fixture
 def committed(done: Pipeline) -> Pipeline:
-    """Everything has run and is committed, except for an edit, a new file and a new repository."""
+    """Everything has run and is committed, except for an edit and a new repository."""
     git(done.folder, "add", "-A")
     git(done.folder, "commit", "-qm", "done")
     done.edit("step.py", "import os", "import  os")
-    (done.folder / "new.txt").write_text("new\n")
     git(done.folder, "init", "-q", "another")
     (done.folder / "another/file.txt").write_text("not ours\n")
     return done
 
 
 def contents(pipeline: Pipeline) -> dict[str, bytes]:
-    """All files of the workspace, except git's and DVC's own."""
+    """All files of the workspace, except git's and DVC's own, and the steps' log."""
     return {
         str(path.relative_to(pipeline.folder)): path.read_bytes()
         for path in pipeline.folder.rglob("*")
-        if path.is_file() and not {".git", ".dvc"} & set(path.parts)
+        if path.is_file() and not {".git", ".dvc", "log.txt"} & set(path.parts)
     }
 
 
@@ -39,18 +41,30 @@ def shown(pipeline: Pipeline) -> dict[str, dict]:
     }
 
 
+def saved(folder: Path) -> dict[str, str]:
+    """The experiments in git: a name to its files and its message."""
+    names = git(folder, "for-each-ref", "--format=%(refname)", "refs/exps/[0-9a-f][0-9a-f]/**").split()
+    return {
+        name.rpartition("/")[2]: git(folder, "ls-tree", "-r", name)
+        + git(folder, "log", "-1", "--format=%s %P", name)
+        for name in names
+    }
+
+
 def test_each_choice_of_values_is_an_experiment_and_the_workspace_stays(
     committed: Pipeline,
 ) -> None:
     before = contents(committed), git(committed.folder, "status", "--porcelain")
-    ended = committed.run("-S", "select=2,3", "-S", "fetch=7", "--name", "try")
+    path = committed.folder / "params.yaml"
+    ended = committed.run("-S", f"{path}:select=2,3", "-S", "fetch=7", "--name", "try")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert ended.stderr == ""
-    assert "experiment try-1: select=2 fetch=7\nto run: 5 of 5 stages on " in ended.stdout
+    assert "experiment try-1: select=2 fetch=7\n" in ended.stdout
     assert "saved as experiment try-2" in ended.stdout
-    after = contents(committed), git(committed.folder, "status", "--porcelain")
-    assert after == before
+    assert (contents(committed), git(committed.folder, "status", "--porcelain")) == before
     assert not list((committed.folder / ".dvc/tmp/parallel/experiments").iterdir())
+    steps = Counter(label.rpartition(".")[2] for label in committed.started())
+    assert steps == {"fetch": 1, "train-1": 1, "train-2": 1, "train-3": 1, "select": 2}
     assert shown(committed) == {
         "try-1": {"fetch": 7, "select": 2, "threads": 1},
         "try-2": {"fetch": 7, "select": 3, "threads": 1},
@@ -63,34 +77,40 @@ def test_each_choice_of_values_is_an_experiment_and_the_workspace_stays(
     assert committed.run().stdout == "nothing to do: 5 of 5 stages are up to date\n"
 
 
-def test_an_absolute_path_of_parameters_is_of_the_copy_too(committed: Pipeline) -> None:
-    before = contents(committed)
-    path = committed.folder / "params.yaml"
-    ended = committed.run("-S", f"{path}:select=2", "-S", "fetch=7", "--name", "absolute")
-    assert ended.returncode == 0, ended.stderr
-    assert contents(committed) == before
-    assert shown(committed)["absolute"] == {"fetch": 7, "select": 2, "threads": 1}
-
-
-@pytest.mark.parametrize("name", [b" first", b"Icon\r", b"caf\xe9"])
-def test_an_untracked_file_may_have_any_name(committed: Pipeline, name: bytes) -> None:
-    try:
-        (committed.folder / os.fsdecode(name)).write_text("untracked")
-    except OSError:
-        pytest.skip("this file system has no such names")
-    ended = committed.run("-S", "select=2", "--name", "named")
-    assert ended.returncode == 0, ended.stderr
-
-
-def test_a_failed_experiment_is_not_saved(committed: Pipeline) -> None:
-    before = contents(committed)
-    committed.edit("dvc.yaml", "step.py select", "absent.py select")
-    ended = committed.run("-S", "select=2", "-n", "bad")
+def test_one_that_fails_stops_only_itself(committed: Pipeline) -> None:
+    committed.order("bad-1.select", "fail")
+    ended = committed.run("-S", "select=2,3", "--name", "bad")
     assert ended.returncode == 1
-    assert "experiment bad is not saved" in ended.stdout
-    committed.edit("dvc.yaml", "absent.py select", "step.py select")
-    assert contents(committed) == before
-    assert shown(committed) == {}
+    assert ended.stderr == ""
+    assert "failed: bad-1 select; its last lines:\n" in ended.stdout
+    assert "what went wrong" in ended.stdout
+    assert "experiment bad-1 is not saved" in ended.stdout
+    assert "\n1 of 2 experiments saved in " in ended.stdout
+    assert saved(committed.folder).keys() == {"bad-2"}
+
+
+def test_killed_and_started_again_what_is_saved_is_not_repeated(committed: Pipeline) -> None:
+    held = committed.order("again-2.select", "hold")
+    grid = ("-S", "select=2,3", "--name", "again")
+    with committed.running(*grid) as process:
+        until(lambda: "again-1" in saved(committed.folder), "the first experiment")
+        until(lambda: "again-2.select" in committed.started(), "the second one")
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=PATIENCE)
+    held.unlink()
+    ended = committed.run(*grid)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "experiment again-1 was saved by an earlier run\n" in ended.stdout
+    assert saved(committed.folder).keys() == {"again-1", "again-2"}
+    steps = Counter(committed.started())
+    assert (steps["again-1.select"], steps["again-2.select"]) == (1, 2)
+    assert sum(label.endswith("train-1") for label in steps.elements()) == 1
+    committed.edit("step.py", "import  os", "import   os")
+    ended = committed.run(*grid)
+    assert ended.returncode == 1
+    assert "error: experiment again-1: an experiment named again-1 exists: use another" in (
+        ended.stderr
+    )
 
 
 @pytest.mark.parametrize(
@@ -99,6 +119,7 @@ def test_a_failed_experiment_is_not_saved(committed: Pipeline) -> None:
         (["-S", "absent=1"], "-S absent=1: Could not override 'absent'."),
         (["-S", "nothing.yaml:x=1"], "-S: there is no file nothing.yaml"),
         (["-S", "select"], "-S"),
+        (["-S", "select=größe"], "-S select=größe: put quotes around größe: select='größe'"),
         (["-n", "a b"], "Invalid exp name a b"),
     ],
 )
@@ -110,13 +131,6 @@ def test_bad_input_is_one_sentence(committed: Pipeline, arguments: list[str], sa
     assert said in ended.stderr
     assert len(ended.stderr.splitlines()) == 1
     assert contents(committed) == before
-
-
-def test_a_name_is_taken_once(committed: Pipeline) -> None:
-    assert committed.run("-n", "twice", "-S", "select=2", "fetch").returncode == 0
-    ended = committed.run("-n", "twice", "-S", "select=4", "fetch")
-    assert ended.returncode == 1
-    assert ended.stderr == "error: an experiment named twice exists: use another name, or --force\n"
 
 
 def test_without_git(done: Pipeline) -> None:
