@@ -55,7 +55,7 @@ def snapshot(repo: "Repo", files: Collection[str], parent: Path) -> Iterator[Sna
 
     hydra = _hydra(repo, parent)
     queue = repo.experiments.tempdir_queue
-    with whatever_fails(), lock_repo(repo), _as_tracked(repo, files):
+    with whatever_fails(), lock_repo(repo), _index_kept(repo, files):
         queued = repo.experiments.new(queue)
         entry = queue.get_stash_entry(repo.experiments, queued)
         repo.scm.set_ref(KEPT, queued.stash_rev)
@@ -94,17 +94,30 @@ def whatever_fails() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _as_tracked(repo: "Repo", files: Collection[str]) -> Iterator[None]:
-    """DVC would leave the untracked ones in git's index."""
+def _index_kept(repo: "Repo", files: Collection[str]) -> Iterator[None]:
+    """Have git's index include files, and leave it as it was.
+
+    DVC itself would leave them in it, and forgets what `git add --intent-to-add` noted.
+    """
+    git = repo.scm.pygit2.repo
+    if conflicts := git.index.conflicts:
+        path = next(side.path for sides in conflicts for side in sides if side)
+        raise InputError(
+            f"{path} holds a merge conflict: solve it and `git add {path}`, or abort the merge "
+            "or rebase"
+        )
+    index = Path(git.path, "index")
+    before = index.read_bytes() if index.exists() else None
     untracked = {os.path.realpath(path) for path in repo.scm.untracked_files()}
-    added = [path for path in files if os.path.realpath(path) in untracked]
-    if added:
+    if added := [path for path in files if os.path.realpath(path) in untracked]:
         repo.scm.add(added)
     try:
         yield
     finally:
-        if added:
-            repo.scm.reset(paths=added)
+        if before is not None:
+            part = index.with_name("index.dvc-parallel")
+            part.write_bytes(before)
+            part.replace(index)
 
 
 class Copy:
