@@ -6,6 +6,7 @@ executor. Many experiments share one stash entry, so that the workspace is touch
 """
 
 import contextlib
+import logging
 import os
 import shutil
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -127,6 +128,7 @@ class Copy:
         folder: the one that corresponds to the current folder.
         repo: the repository in it.
         variables: environment variables that the stages see besides.
+        left_out: the files that were not saved, because git does not track them.
     """
 
     def __init__(
@@ -148,6 +150,7 @@ class Copy:
 
         self._outer = outer
         self._name = experiment.name
+        self.left_out: list[str] = []
         entry = ExpStashEntry(None, taken.head, taken.baseline, None, experiment.name)
         self._executor = TempDirExecutor.from_stash_entry(outer, entry, wdir=str(parent))
         self._opened = contextlib.ExitStack()
@@ -177,12 +180,15 @@ class Copy:
 
     def checkout(self, targets: Collection[str]) -> None:
         """Bring in what DVC's cache holds."""
-        self.repo.checkout(
-            targets=list(targets) or None,
-            with_deps=bool(targets),
-            force=True,
-            allow_missing=True,
-        )
+        from dvc.logger import set_loggers_level
+
+        with set_loggers_level(logging.ERROR):  # that something is missing is no news
+            self.repo.checkout(
+                targets=list(targets) or None,
+                with_deps=bool(targets),
+                force=True,
+                allow_missing=True,
+            )
 
     def is_what_was_saved(self, revision: str) -> bool:
         """Whether a saved experiment started from the same files as this copy, which is fresh."""
@@ -214,6 +220,7 @@ class Copy:
         Returns:
             the commit.
         """
+        from dvc.logger import set_loggers_level
         from dvc.repo import lock_repo
         from dvc.repo.experiments.executor.base import ExecutorResult
         from dvc.repo.experiments.executor.local import TempDirExecutor
@@ -227,11 +234,17 @@ class Copy:
             by_name = {stage.addressing: stage for stage in repo.index.stages}
             for name in stages:
                 repo.scm_context.add(_get_stage_files(by_name[name]))
+            if repo.scm_context.autostage:
+                repo.scm_context.track_changed_files()
             if paths := TempDirExecutor._get_top_level_paths(repo):
                 add_no_submodules(repo.scm, paths)
             digest = dict_sha256(dict(ran))
             del repo.cloud.get_remote  # the commit may be pushed
-            reference, info, force = TempDirExecutor._repro_commit(repo, self._info, digest, force)
+            with set_loggers_level(logging.ERROR):  # `left_out` tells it
+                reference, info, force = TempDirExecutor._repro_commit(
+                    repo, self._info, digest, force
+                )
+            self.left_out = sorted(repo.scm.untracked_files())
         result = ExecutorResult(digest, info, force)
         experiments = self._outer.experiments
         experiments.tempdir_queue.collect_executor(experiments, self._executor, result)

@@ -1,6 +1,7 @@
 """Runs the experiments of a source: all their stages are one schedule."""
 
 import shutil
+from collections import deque
 from collections.abc import Callable
 from contextlib import chdir, closing
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from statistics import fmean
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dvc_parallel import command, dvclock, files
 from dvc_parallel.copies import Copy, Snapshot, read_saved, snapshot, whatever_fails
@@ -17,8 +18,8 @@ from dvc_parallel.plan import Options, Plan, make_plan
 from dvc_parallel.runner import Work
 from dvc_parallel.runner import run as run_stages
 from dvc_parallel.schedule import tasks_of
-from dvc_parallel.screen import Log, Terminal, clock, open_screen
-from dvc_parallel.sharing import Sharing
+from dvc_parallel.screen import Log, Terminal, open_screen
+from dvc_parallel.sharing import Sharing, signatures_of
 from dvc_parallel.source import Ended, Experiment, Source
 from dvc_parallel.worker import Outcome
 from dvc_parallel.workspace import Workspace
@@ -59,26 +60,25 @@ def run(
     memory = workspace.state / command.DURATIONS
     known = files.read_json(memory)
     try:
-        with (
-            snapshot(workspace.repo, source.files, parent) as taken,
-            closing(Laboratory(source, workspace, taken, options, known)) as laboratory,
-        ):
-            with (
-                command.open_crew(workspace, scheduler, jobs) as (crew, cores),
-                open_screen([], None) as screen,
-            ):
-                laboratory.open_for(cores, crew.expect, screen)
-                run_stages(
-                    laboratory.work,
-                    cores,
-                    crew,
-                    screen,
-                    laboratory.record,
-                    lambda _: None,
-                    laboratory.more,
-                    lambda: source.deadline,
-                    laboratory.beyond,
-                )
+        with closing(Laboratory(source, workspace, options, known)) as laboratory:
+            with command.open_crew(workspace, scheduler, jobs) as (crew, cores):
+                crew.expect(min(cores, source.total or cores))
+                with (
+                    snapshot(workspace.repo, source.files, parent) as taken,
+                    open_screen([], None) as screen,
+                ):
+                    laboratory.enter(taken, cores, screen)
+                    run_stages(
+                        laboratory.work,
+                        cores,
+                        crew,
+                        screen,
+                        laboratory.record,
+                        lambda _: None,
+                        laboratory.more,
+                        lambda: source.deadline,
+                        laboratory.beyond,
+                    )
             laboratory.stop()
     except (KeyboardInterrupt, SystemExit):
         command.say("stopped: what is saved stays, and the rest goes on from DVC's run cache")
@@ -118,7 +118,6 @@ class Laboratory:
         self,
         source: Source,
         workspace: Workspace,
-        taken: Snapshot,
         options: Options,
         known: dict[str, float],
     ) -> None:
@@ -127,7 +126,6 @@ class Laboratory:
         Args:
             source: gives them.
             workspace: what they start from.
-            taken: the same as DVC stashed it.
             options: what has to run in each.
             known: how many seconds the stages take; is kept up to date.
         """
@@ -135,42 +133,56 @@ class Laboratory:
         self._source = source
         self._repo = workspace.repo
         self._parent = workspace.state / "experiments"
-        self._taken = taken
         self._options = options
         self._known = known
         self._sharing = Sharing(self.work.tasks, self.work.jobs)
         self._open: list[Trial] = []
+        self._complete: deque[Trial] = deque()  # those of which nothing is left to run
+        self._left_out: set[str] = set()
         self._owners: dict[str, tuple[Trial, str]] = {}  # a label to its experiment and stage
         self._sizes: list[float] = []  # core-seconds of each experiment that was opened
         self._failed: list[str] = []
         self._saved = 0
 
-    def open_for(
-        self, cores: int, expect: Callable[[int], None], screen: Log | Terminal
-    ) -> None:
-        """Have so many cores, a crew to warn of coming work, and a screen."""
+    def enter(self, taken: Snapshot, cores: int, screen: Log | Terminal) -> None:
+        """Begin with what DVC stashed, so many cores, and a screen."""
+        self._taken = taken
         self._cores = cores
-        self._expect = expect
         self._screen = screen
         screen.experiments(0, self._source.total)
 
     def more(self, idle: bool) -> bool:
-        """Open another experiment if there is room for it; returns whether tasks have changed."""
-        changed = self._sharing.changed()
+        """Open another experiment if there is room for it, or else save one that is complete.
+
+        Both take a moment: so much the better if all cores are busy.
+
+        Returns:
+            whether tasks may have changed.
+        """
         room = self._cores * (OPEN if self._source.ahead else 1)
-        if len(self._open) >= room or not (idle or self._source.ahead):
-            return changed
-        if (experiment := self._source.next()) is None:
-            return changed
-        self._begin(experiment)
-        return True
+        running = len(self._open) - len(self._complete)
+        if (
+            (idle or (self._source.ahead and not self._complete))
+            and running < room
+            and (experiment := self._source.next())
+        ):
+            self._begin(experiment)
+            return True
+        if self._complete:
+            self._finish(self._complete.popleft())
+            return True
+        return self._sharing.changed()
 
     def _begin(self, experiment: Experiment) -> None:
+        """Open an experiment, unless an earlier run has saved it."""
+        from dvc.repo import lock_repo
+
         changes = [change for of_file in experiment.overrides.values() for change in of_file]
         with whatever_fails():
             copy = Copy(self._repo, self._taken, experiment, self._parent)
         try:
-            with whatever_fails(), dvc_errors(), chdir(copy.folder):
+            # One lock, because DVC reads all files again after each.
+            with whatever_fails(), dvc_errors(), chdir(copy.folder), lock_repo(copy.repo):
                 if saved := self._saved_before(copy, experiment.name):
                     command.say(f"experiment {experiment.name} was saved by an earlier run")
                     self._end(experiment, saved, "", partial(read_saved, self._repo, saved))
@@ -183,6 +195,7 @@ class Laboratory:
                     command.say(dvclock.set_aside(path, tmp))
                 locks = dvclock.LockFiles(copy.repo, tmp / "lock-order.json", plan.locks)
                 jobs = command.jobs_of(plan, self._options, copy.variables)
+                signatures = signatures_of(copy.repo, plan)
         except InputError as error:
             command.warn(f"error: experiment {experiment.name}: {error}")
             self._end(experiment, None, str(error), _in(copy.folder))
@@ -203,11 +216,9 @@ class Laboratory:
             self.work.tasks[label] = tasks[name]._replace(needs=needs)
             self.work.jobs[label] = jobs[name]
             self._owners[label] = trial, name
-        with chdir(copy.folder):
-            self._sharing.add(copy.repo, plan, labels)
-        self._expect(min(self._cores, len(self._open)))
+        self._sharing.add({labels[name]: same for name, same in signatures.items()})
         if not labels:
-            self._finish(trial)
+            self._complete.append(trial)
 
     def _saved_before(self, copy: Copy, name: str) -> str | None:
         """The commit of this experiment if an earlier run has saved it.
@@ -246,7 +257,7 @@ class Laboratory:
             trial.error = f"{name}: {outcome.error}"
             self._give_up(trial)
         if not trial.left:
-            self._finish(trial)
+            self._complete.append(trial)
 
     def _give_up(self, trial: Trial) -> None:
         """Do not start what else an experiment would need."""
@@ -268,6 +279,9 @@ class Laboratory:
             trial.error = str(error)
         if revision:
             command.say(f"saved as experiment {name}: see `dvc exp show`")
+            if left_out := [path for path in trial.copy.left_out if path not in self._left_out]:
+                self._left_out.update(left_out)
+                command.say(f"not in it, because git does not track them: {', '.join(left_out)}")
         else:
             command.say(f"experiment {name} is not saved ({trial.error})")
         self._end(trial.experiment, revision, trial.error, _in(trial.copy.folder))

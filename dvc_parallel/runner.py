@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from time import monotonic
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -77,20 +78,22 @@ def run(
             tails[name] = deque(maxlen=TAIL)
             screen.started(name)
             crew.start(name, work.jobs[name])
-        idle = sum(tasks[name].threads for name in running) < cores
-        if changed := more(idle):
-            waiting, patient = _sorted(work, cores)
-            if idle:
-                continue
-        if not running:
-            return
         save(False)
-        end = deadline()
-        left = IDLE if end is None else min(IDLE, end - monotonic())
-        if left <= 0:
-            return
-        if (event := crew.next(0 if changed else left)) is None:
-            save(not changed)
+        event = crew.next(0) if running else None
+        if event is None or event[1].kind != "outcome":
+            idle = sum(tasks[name].threads for name in running) < cores
+            if more(idle):
+                waiting, patient = _sorted(work, cores)
+            elif event is None and not running:
+                return
+            elif event is None:
+                end = deadline()
+                left = IDLE if end is None else min(IDLE, end - monotonic())
+                if left <= 0:
+                    return
+                if (event := crew.next(left)) is None:
+                    save(True)
+        if event is None:
             continue
         name, (kind, content) = event
         if kind == "growing":
@@ -106,14 +109,14 @@ def run(
             if not outcome.error:
                 work.done.add(name)
             record(name, outcome, took, tail)
+            screen.left(partial(_left, work, cores, waiting, patient, beyond()))
 
-            def left_over() -> float:
-                rest = {name: tasks[name] for name in (*running, *waiting) if name in tasks}
-                elapsed = {name: monotonic() - since for name, since in running.items()}
-                known = schedule.length(schedule.simulate(rest, cores, patient, elapsed))
-                return known + beyond() / cores
 
-            screen.left(left_over)
+def _left(work: Work, cores: int, waiting: list[str], patient: bool, beyond: float) -> float:
+    """How many seconds the rest takes, as far as it is known."""
+    tasks = {name: work.tasks[name] for name in (*work.running, *waiting) if name in work.tasks}
+    elapsed = {name: monotonic() - since for name, since in work.running.items()}
+    return schedule.length(schedule.simulate(tasks, cores, patient, elapsed)) + beyond / cores
 
 
 def _sorted(work: Work, cores: int) -> tuple[list[str], bool]:

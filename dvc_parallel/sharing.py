@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from dvc.repo import Repo
     from dvc.stage import Stage
 
-RESTORED = 0.1  # seconds that it takes to restore a stage's result
-
 
 class Sharing:
     """Lets each stage wait for the one of another experiment that will have the same result."""
@@ -34,16 +32,13 @@ class Sharing:
         self._known: set[str] = set()  # what has been run
         self._changed = False
 
-    def add(self, repo: "Repo", plan: Plan, labels: Mapping[str, str]) -> None:
-        """Look for the stages of a plan among those that were added before.
+    def add(self, signatures: Mapping[str, str]) -> None:
+        """Look for an experiment's stages among those that were added before.
 
         Args:
-            repo: the repository in the current folder.
-            plan: its plan.
-            labels: the steps' names among all tasks.
+            signatures: the tasks' names to what `signatures_of` gave for them.
         """
-        for name, same in _signatures(repo, plan).items():
-            label = labels[name]
+        for label, same in signatures.items():
             self._of[label] = same
             if same in self._known or same in self._first:
                 self._wait(label, same)
@@ -53,7 +48,7 @@ class Sharing:
     def _wait(self, label: str, same: str) -> None:
         task, job = self._tasks[label], self._jobs[label]
         first = {self._first[same]} if same in self._first else set()
-        self._tasks[label] = task._replace(needs=task.needs | first, seconds=RESTORED)
+        self._tasks[label] = task._replace(needs=task.needs | first, seconds=0.0)
         # What is forced is forced once.
         self._jobs[label] = job._replace(options={**job.options, "force": False})
         if first:
@@ -86,8 +81,13 @@ class Sharing:
         return changed
 
 
-def _signatures(repo: "Repo", plan: Plan) -> dict[str, str]:
-    """For each step that DVC's run cache may hold, what its result depends on, as one hash."""
+def signatures_of(repo: "Repo", plan: Plan) -> dict[str, str]:
+    """For each step that DVC's run cache may hold, what its result depends on, as one hash.
+
+    Args:
+        repo: the repository in the current folder.
+        plan: its plan.
+    """
     by_name = {stage.addressing: stage for stage in repo.index.stages}
     made: dict[str, str] = {}  # a file or folder that a step makes, to the step's signature
     signatures: dict[str, str] = {}

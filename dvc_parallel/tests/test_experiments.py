@@ -1,14 +1,13 @@
 """Experiments beside the workspace: what DVC would save, as one schedule."""
 
 import json
-import shutil
 import signal
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, parallel, until
+from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, until
 
 
 @pytest.fixture
@@ -43,7 +42,9 @@ def shown(pipeline: Pipeline) -> dict[str, dict]:
 
 def saved(folder: Path) -> dict[str, str]:
     """The experiments in git: a name to its files and its message."""
-    names = git(folder, "for-each-ref", "--format=%(refname)", "refs/exps/[0-9a-f][0-9a-f]/**").split()
+    names = git(
+        folder, "for-each-ref", "--format=%(refname)", "refs/exps/[0-9a-f][0-9a-f]/**"
+    ).split()
     return {
         name.rpartition("/")[2]: git(folder, "ls-tree", "-r", name)
         + git(folder, "log", "-1", "--format=%s %P", name)
