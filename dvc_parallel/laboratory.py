@@ -243,7 +243,7 @@ class Laboratory:
         trial, name = self._owners.pop(label)
         trial.left.remove(label)
         del self.work.tasks[label], self.work.jobs[label]
-        self._sharing.ended(label, not outcome.error)
+        self._sharing.ended(label, not outcome.error, outcome.entry)
         trial.copy.repo.scm_context.track_file(outcome.changed)
         stage = trial.plan.steps[name].stage
         if outcome.entry is not None:

@@ -1,7 +1,8 @@
 """Stages that several experiments share: one runs, the others take its result.
 
 What they take is in DVC's run cache, so they only have to wait. DVC decides by the contents of
-the dependencies whether the result is really theirs.
+the dependencies whether the result is really theirs. The run cache leaves out stages without
+dependencies: their result is handed over.
 """
 
 import os
@@ -29,7 +30,7 @@ class Sharing:
         self._first: dict[str, str] = {}  # what is run, by whom
         self._others: dict[str, dict[str, tuple[Task, Job]]] = {}  # as they would run themselves
         self._of: dict[str, str] = {}  # a label to what it runs
-        self._known: set[str] = set()  # what has been run
+        self._known: dict[str, Any] = {}  # what has been run, and its entry in dvc.lock
         self._changed = False
 
     def add(self, signatures: Mapping[str, str]) -> None:
@@ -50,12 +51,13 @@ class Sharing:
         first = {self._first[same]} if same in self._first else set()
         self._tasks[label] = task._replace(needs=task.needs | first, seconds=0.0)
         # What is forced is forced once.
-        self._jobs[label] = job._replace(options={**job.options, "force": False})
+        options = {**job.options, "force": False}
+        self._jobs[label] = job._replace(options=options, result=self._known.get(same))
         if first:
             self._others.setdefault(same, {})[label] = task, job
 
-    def ended(self, label: str, well: bool) -> None:
-        """A stage has run, or will not."""
+    def ended(self, label: str, well: bool, entry: Any = None) -> None:
+        """A stage has run well, with this entry in dvc.lock if it did anything, or it will not."""
         same = self._of.pop(label, None)
         if same is None:
             return
@@ -65,7 +67,9 @@ class Sharing:
         del self._first[same]
         others = self._others.pop(same, {})
         if well:
-            self._known.add(same)
+            self._known[same] = entry
+            for other in others:
+                self._jobs[other] = self._jobs[other]._replace(result=entry)
         elif others:
             self._changed = True
             for other, (task, job) in others.items():
@@ -82,7 +86,7 @@ class Sharing:
 
 
 def signatures_of(repo: "Repo", plan: Plan) -> dict[str, str]:
-    """For each step that DVC's run cache may hold, what its result depends on, as one hash.
+    """For each step whose result can be shared, what that depends on, as one hash.
 
     Args:
         repo: the repository in the current folder.
@@ -126,13 +130,21 @@ def _state(dep: Any, made: Mapping[str, str]) -> Any:
 
 
 def _is_restorable(stage: "Stage") -> bool:
-    """As in DVC, except that the dependencies may not be there yet."""
+    """As in DVC's run cache, except that the dependencies may not be there yet.
+
+    Stages without dependencies are handed over if DVC's cache has all of their outs.
+    """
     return bool(
         not (stage.is_callback or stage.always_changed)
-        and all([stage.cmd, stage.deps, stage.outs])
+        and stage.cmd
+        and stage.outs
         and all(dep.protocol == "local" and dep.def_path for dep in stage.deps)
         and all(
-            out.protocol == "local" and out.def_path and not out.persist and out.is_in_repo
+            out.protocol == "local"
+            and out.def_path
+            and not out.persist
+            and out.is_in_repo
+            and (out.use_cache or stage.deps)
             for out in stage.outs
         )
     )

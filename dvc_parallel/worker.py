@@ -44,12 +44,15 @@ class Job(NamedTuple):
         stage: where it is written.
         upstream: the stages directly above it.
         options: those of DVC's `Stage.reproduce`.
+        result: its entry in dvc.lock, if the same stage has run elsewhere; its outs are in DVC's
+            cache.
     """
 
     folder: str
     stage: Reference
     upstream: tuple[Reference, ...]
     options: dict[str, Any]
+    result: Any = None
 
 
 class Message(NamedTuple):
@@ -296,6 +299,8 @@ class Worker:
 
         with lock_repo(self._repo):
             stage = self._stage(job.stage)
+            if job.result is not None and not stage.deps:
+                return self._take(stage, job.result)
             upstream = [self._stage(above) for above in job.upstream]
             if not stage.reproduce(upstream=upstream, **job.options):
                 return None
@@ -303,6 +308,16 @@ class Worker:
                 return to_lockfile(stage)[stage.name]
             stage.dump(update_pipeline=False)
             return None
+
+    def _take(self, stage: "Stage", result: Any) -> Any:
+        """Take the result of the same stage: DVC's run cache leaves out those without deps."""
+        from dvc.stage.loader import StageLoader
+
+        StageLoader.fill_from_lock(stage, result)
+        stage.ignore_outs()
+        stage.checkout(force=True)
+        print(f"Stage '{stage.addressing}' has run in another experiment, taking its outputs")
+        return result
 
     def _stage(self, reference: Reference) -> "Stage":
         if reference not in self._stages:
