@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import shutil
+import subprocess
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import chdir
 from pathlib import Path
@@ -56,7 +57,11 @@ def snapshot(repo: "Repo", files: Collection[str], parent: Path) -> Iterator[Sna
 
     hydra = _hydra(repo, parent)
     queue = repo.experiments.tempdir_queue
-    with whatever_fails(), lock_repo(repo), _index_kept(repo, files):
+    with (
+        whatever_fails(),
+        lock_repo(repo),
+        _workspace_kept(repo, files, parent.with_name("workspace")),
+    ):
         queued = repo.experiments.new(queue)
         entry = queue.get_stash_entry(repo.experiments, queued)
         repo.scm.set_ref(KEPT, queued.stash_rev)
@@ -91,34 +96,90 @@ def whatever_fails() -> Iterator[None]:
             f"{error.object!r} cannot be written in this locale: set LC_ALL=C.UTF-8"
         ) from None
     except Exception as error:
-        raise InputError(in_one_line(error)) from error
+        reason = in_one_line(error)
+        if "not owned by current user" in reason:
+            reason = (
+                f"the git repository {Path.cwd()} lies in belongs to another user: if you trust "
+                "it, run `git config --global --add safe.directory` with its folder"
+            )
+        raise InputError(reason) from error
 
 
 @contextlib.contextmanager
-def _index_kept(repo: "Repo", files: Collection[str]) -> Iterator[None]:
-    """Have git's index include files, and leave it as it was.
+def _workspace_kept(repo: "Repo", files: Collection[str], aside: Path) -> Iterator[None]:
+    """Let DVC stash the workspace with some files besides, and leave all as it was.
 
-    DVC itself would leave them in it, and forgets what `git add --intent-to-add` noted.
+    DVC puts the changes aside and back, without git's filters: it may write what is encrypted in
+    git over what is not in the workspace. It also forgets what `git add --intent-to-add` noted.
+
+    Args:
+        repo: the workspace's repository.
+        files: to be included even if they are untracked.
+        aside: a folder for the changed files and git's index, in case this is killed.
     """
     git = repo.scm.pygit2.repo
+    if aside.exists():
+        raise InputError(
+            "a run was killed while DVC had put the workspace's changes aside: they are in "
+            f"{aside} and in `git stash list`: take back what is missing, and remove that folder"
+        )
     if conflicts := git.index.conflicts:
         path = next(side.path for sides in conflicts for side in sides if side)
         raise InputError(
             f"{path} holds a merge conflict: solve it and `git add {path}`, or abort the merge "
             "or rebase"
         )
+    top = Path(repo.scm.root_dir)
+    modified = _modified(top)
+    changed = [
+        path for path in {*modified, *git.status(untracked_files="no")} if _is_file(top / path)
+    ]
     index = Path(git.path, "index")
-    before = index.read_bytes() if index.exists() else None
+    aside.mkdir()
+    _copy(index, aside / "index")
+    for path in changed:
+        _copy(top / path, aside / "files" / path)
     untracked = {os.path.realpath(path) for path in repo.scm.untracked_files()}
     if added := [path for path in files if os.path.realpath(path) in untracked]:
         repo.scm.add(added)
     try:
         yield
     finally:
-        if before is not None:
-            part = index.with_name("index.dvc-parallel")
-            part.write_bytes(before)
-            part.replace(index)
+        for path in changed:
+            _copy(aside / "files" / path, top / path)
+        _copy(aside / "index", index)
+        if wrong := _modified(top) - modified:
+            paths = b"".join(os.fsencode(path) + b"\0" for path in wrong)
+            _git(top, "checkout-index", "--force", "-z", "--stdin", given=paths)
+        shutil.rmtree(aside)
+
+
+def _modified(top: Path) -> set[str]:
+    """The files that differ from git's index, as git itself sees them."""
+    listed = _git(top, "diff", "--name-only", "--ignore-submodules", "-z")
+    return {os.fsdecode(path) for path in listed.split(b"\0") if path}
+
+
+def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
+    done = subprocess.run(
+        ["git", *arguments], cwd=folder, input=given, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise InputError(f"git {arguments[0]}: {os.fsdecode(done.stderr).strip()}")
+    return done.stdout
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_symlink() or path.is_file()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Replace the target whole."""
+    if _is_file(source):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        part = target.with_name(f".{target.name}.part")
+        shutil.copy2(source, part, follow_symlinks=False)
+        part.replace(target)
 
 
 class Copy:

@@ -1,23 +1,34 @@
 """Experiments beside the workspace: what DVC would save, as one schedule."""
 
 import json
+import shutil
 import signal
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, until
+from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, parallel, until
 
 
 @pytest.fixture
 def committed(done: Pipeline) -> Pipeline:
-    """Everything has run and is committed, except for an edit and a new repository."""
+    """Everything has run and is committed, except for an edit and a new repository.
+
+    A file is encrypted in git, as git-crypt does it.
+    """
     git(done.folder, "add", "-A")
     git(done.folder, "commit", "-qm", "done")
     done.edit("step.py", "import os", "import  os")
     git(done.folder, "init", "-q", "another")
     (done.folder / "another/file.txt").write_text("not ours\n")
+    git(done.folder, "config", "filter.rot.clean", "tr a-z n-za-m")
+    git(done.folder, "config", "filter.rot.smudge", "tr n-za-m a-z")
+    (done.folder / ".gitattributes").write_text("secret.txt filter=rot\n")
+    (done.folder / "secret.txt").write_text("secret\n")
+    git(done.folder, "add", ".gitattributes", "secret.txt")
+    git(done.folder, "commit", "-qm", "encrypted in git", ".gitattributes", "secret.txt")
     return done
 
 
@@ -76,6 +87,94 @@ def test_each_choice_of_values_is_an_experiment_and_the_workspace_stays(
     dvc(committed.folder, "exp", "apply", "try-2")
     assert "select: 3" in (committed.folder / "params.yaml").read_text()
     assert committed.run().stdout == "nothing to do: 5 of 5 stages are up to date\n"
+
+
+FOLDERS = """
+stages:
+  prepare:
+    cmd: cat 'größe é.txt' new.txt > data
+    deps: ["größe é.txt"]
+    outs: [data]
+  train:
+    foreach: [1, 2]
+    do:
+      cmd: mkdir -p models && cat data rate.yaml > models/${item} && wc -c data > models/${item}.txt
+      deps: [data]
+      params: [rate.yaml: [rate]]
+      outs: ["models/${item}"]
+      metrics: ["models/${item}.txt": {cache: false}]
+  best:
+    cmd: cat models/* > best
+    deps: [models]
+    outs: [best: {cache: false, persist: true}]
+"""
+
+
+def two_copies(theirs: Path) -> Path:
+    """Copy a project; gives the copy."""
+    return Path(shutil.copytree(theirs, theirs.with_name("ours"), symlinks=True))
+
+
+def test_what_is_saved_is_what_dvc_saves(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    theirs.mkdir()
+    git(theirs, "init", "-q", "-b", "main")
+    dvc(theirs, "init", "-q")
+    for name, text in {
+        "dvc.yaml": FOLDERS.replace(" new.txt", ""),
+        "größe é.txt": "1\n",
+        "rate.yaml": "rate: 1\n",
+        "touched.txt": "same\n",
+    }.items():
+        (theirs / name).write_text(text)
+    dvc(theirs, "repro", "-q")
+    git(theirs, "add", "-A")
+    git(theirs, "commit", "-qm", "first")
+    (theirs / "dvc.yaml").write_text(FOLDERS)
+    (theirs / "größe é.txt").write_text("2\n")
+    (theirs / "new.txt").write_text("noted\n")
+    (theirs / "ignored by both.txt").write_text("untracked\n")
+    git(theirs, "add", "-N", "new.txt")
+    ours = two_copies(theirs)
+    (ours / "touched.txt").write_text("same\n")
+    dvc(ours, "remote", "add", "-q", "--local", "-d", "far", "s3://without/plug-in")
+    before = git(ours, "status", "--porcelain")
+    environment = (
+        f"GIT_DIR={ours / '.git'}",  # git sets both for its hooks
+        f"GIT_INDEX_FILE={ours / '.git/next-index-1.lock'}",
+        "GIT_AUTHOR_DATE=2024-01-02T03:04:05",
+    )
+    call_ours = (*environment, sys.executable, "-m", "dvc_parallel")
+    ended = call(ours, "env", *call_ours, "-S", "rate.yaml:rate=2,3", "-n", "x")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for number in (1, 2):
+        arguments = ("-S", f"rate.yaml:rate={number + 1}", "-n", f"x-{number}")
+        dvc(theirs, "exp", "run", "--temp", *arguments)
+    assert saved(ours) == saved(theirs)
+    assert git(ours, "status", "--porcelain") == before
+    assert git(ours, "branch", "--show-current") == "main\n"
+
+
+def test_hydra_composes_the_parameters_as_in_dvc(tmp_path: Path) -> None:
+    theirs = tmp_path / "theirs"
+    (theirs / "conf/model").mkdir(parents=True)
+    git(theirs, "init", "-q")
+    dvc(theirs, "init", "-q")
+    dvc(theirs, "config", "hydra.enabled", "true")
+    stage = {"cmd": "cat params.yaml > out", "params": ["rate", "model"], "outs": ["out"]}
+    (theirs / "dvc.yaml").write_text(json.dumps({"stages": {"one": stage}}))
+    (theirs / "params.yaml").write_text("rate: 0\n")
+    (theirs / "conf/config.yaml").write_text("defaults: [model: small, _self_]\nrate: 1\n")
+    (theirs / "conf/model/small.yaml").write_text("size: 1\n")
+    git(theirs, "add", "-A")
+    git(theirs, "commit", "-qm", "first")
+    (theirs / "conf/model/untracked.yaml").write_text("size: 9\n")
+    ours = two_copies(theirs)
+    arguments = ("-S", "model=untracked", "-n", "x")
+    ended = parallel(ours, *arguments)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    dvc(theirs, "exp", "run", "--temp", *arguments)
+    assert saved(ours) == saved(theirs)
 
 
 def test_one_that_fails_stops_only_itself(committed: Pipeline) -> None:
