@@ -11,7 +11,7 @@ from typing import NamedTuple
 import psutil
 import pytest
 
-from dvc_parallel.tests.conftest import ENVIRONMENT, PATIENCE, Pipeline, alive, until
+from dvc_parallel.tests.conftest import ENVIRONMENT, PATIENCE, Pipeline, alive, git, until
 
 pytest.importorskip("distributed")
 pytestmark = pytest.mark.slow
@@ -107,6 +107,16 @@ def test_a_killed_workers_stage_runs_on_the_other(
     assert process.returncode == 0, output
     assert "train@1 | starts again" in output
     assert fresh.lock() == serial[: len(fresh.lock())]
+
+
+def test_experiments_are_spread_over_a_cluster(done: Pipeline, cluster: Cluster) -> None:
+    git(done.folder, "add", "-A")
+    git(done.folder, "commit", "-qm", "done")
+    ended = done.run("--scheduler", cluster.address, "-S", "select=2,3", "-n", "far")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "2 of 2 experiments saved" in ended.stdout
+    assert sorted(done.started()) == ["far-1.select", "far-2.select"]
+    assert not list((done.folder / ".dvc/tmp/parallel/experiments").iterdir())
 
 
 def test_a_scheduler_that_does_not_answer(monkeypatch: pytest.MonkeyPatch) -> None:
