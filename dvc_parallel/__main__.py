@@ -67,9 +67,6 @@ def parser() -> Parser:
         "-s", "--single-item", action="store_true", help="run the targets only, not their deps"
     )
     parser.add_argument(
-        "-k", "--keep-going", action="store_true", help="has no effect: this is the default"
-    )
-    parser.add_argument(
         "--pull", action="store_true", help="download missing data instead of regenerating it"
     )
     parser.add_argument(

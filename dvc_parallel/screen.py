@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
+WIDEST = 1000  # characters of a line that are looked at: no terminal is wider
 COUNT = re.compile(
     r"\b(?:epoch|step|batch|iter(?:ation)?|fold|round|trial|part)s?\W{1,3}(\d+)\s*(?:/|of)\s*(\d+)",
     re.IGNORECASE,
@@ -120,6 +121,7 @@ class Terminal:
 
     def line(self, name: str, text: str) -> None:
         """Make it the stage's line, or move its bar."""
+        text = text[:WIDEST]
         self._last[name] = text
         found = progress(text)
         if found is None:

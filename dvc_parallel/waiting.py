@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +15,8 @@ from dvc_parallel.errors import InputError
 
 PAUSE = 0.005  # seconds between two tries; DVC's own half a second would stall short stages
 SILENCE = 5.0  # seconds of waiting before a word about it
+DVC = {"dvc", "dvc.exe", "dvc-parallel", "dvc_parallel"}  # programs, modules and their folders
+PYTHON = re.compile(r"(python|pypy)[\d.]*(\.exe)?", re.IGNORECASE)
 
 
 class PatientLock(LockBase):
@@ -92,11 +95,29 @@ def is_dvc(process: psutil.Process) -> bool:
     """Whether a process that still runs is DVC or uses it, judging by its command line."""
     try:
         # A process that has ended and was not waited for still has an id, but no command line.
-        return any("dvc" in word for word in process.cmdline())
+        return _is_dvc(process.cmdline())
     except psutil.AccessDenied:
         return True
     except psutil.Error:
         return False
+
+
+def _is_dvc(words: list[str]) -> bool:
+    """Whether a command line runs DVC, unlike `vim dvc.yaml`, which only names its files."""
+    program, *arguments = words or [""]
+    if not PYTHON.fullmatch(Path(program).name):
+        return Path(program).name in DVC
+    while arguments:
+        word = arguments.pop(0)
+        if word == "-m":
+            return bool(arguments) and arguments[0].partition(".")[0] in DVC
+        if word == "-c":
+            return bool(arguments) and "dvc" in arguments[0]
+        if word in ("-W", "-X"):
+            del arguments[:1]
+        elif not word.startswith("-"):
+            return not DVC.isdisjoint(Path(word).parts)
+    return False
 
 
 def _dvc_runs_in(root: Path) -> bool:

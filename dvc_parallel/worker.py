@@ -7,6 +7,7 @@ dies, even by a signal that cannot be caught, the worker and its stage end too.
 
 import codecs
 import contextlib
+import io
 import os
 import pickle
 import re
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple, cast
 
 from dvc_parallel.errors import in_one_line
 from dvc_parallel.plan import Reference
+from dvc_parallel.screen import WIDEST
 from dvc_parallel.workspace import GRACE, open_repo
 
 if TYPE_CHECKING:
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 BUSY = 10.0  # seconds to wait until another DVC process releases the files that a stage needs
 PACKAGE = Path(__file__).parent
-END_OF_STAGE = b"\0dvc-parallel\0"
+END_OF_STAGE = "\0dvc-parallel\0"
 # What DVC prints around a stage's own lines, and this program reports itself.
 CHATTER = re.compile(
     r"\s*$|Running stage '|(Updating|Generating) lock file '|Use `dvc push` |"
@@ -100,12 +102,10 @@ def start(folder: str, environment: Mapping[str, str], keep_open: int | None) ->
     """
     # Not with -m, which would import from the working directory.
     code = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); import dvc_parallel.worker as w"
-    # The stage's `python` is the one that runs this, with or without an activated environment.
-    path = f"{Path(sys.executable).parent}{os.pathsep}{environment.get('PATH', os.defpath)}"
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", f"{code}; w.main()"],
         cwd=folder,
-        env={**environment, "PATH": path, "PYTHONUNBUFFERED": "1"},
+        env={**environment, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -135,8 +135,9 @@ def main() -> None:
         while (job := reader.next()) is not None:
             if worker.moved_to(job.folder):
                 channel.send(Message("claim", worker.claim))
-            channel.finish(worker.reproduce(job))
-            reader.idle()
+            outcome = worker.reproduce(job)
+            reader.idle()  # first: the outcome may be answered by the next job at once
+            channel.finish(outcome)
     finally:
         if reader.abandoned:
             os.killpg(0, signal.SIGKILL)  # what is left of the stage, and this worker
@@ -202,7 +203,7 @@ class Channel:
         """Send an outcome behind all lines that were printed before."""
         sys.stdout.flush()
         sys.stderr.flush()
-        os.write(1, END_OF_STAGE)
+        os.write(1, f"{END_OF_STAGE}\n".encode())
         self._silent.wait()
         self._silent.clear()
         self.send(Message("outcome", outcome))
@@ -214,28 +215,36 @@ class Channel:
 
     def _forward(self, output: int) -> None:
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        mark = END_OF_STAGE.decode()
-        text = ""
+        line = io.StringIO()  # joins a long line's parts once, in time linear in its length
         while data := os.read(output, 65536):
-            text += decoder.decode(data)
-            text, over, rest = text.partition(mark)
-            *lines, text = text.split("\n")
-            if over and text:
-                lines.append(text)
-                text = ""
-            for line in lines:
-                self._line("line", line)
-            if text.strip("\r"):
-                text = text[text.rstrip("\r").rfind("\r") + 1 :]
-                self._line("growing", text)
-            if over:
-                self._silent.set()
-                text = rest
+            text, *others = decoder.decode(data).split("\n")
+            line.write(text)
+            for text in others:
+                self._end_line(line.getvalue())
+                line = io.StringIO()
+                line.write(text)
+            if "\r" in text:
+                state = _last_state(line.getvalue())
+                line = io.StringIO()
+                line.write(state)
+            if line.tell() <= WIDEST:
+                self._line("growing", line.getvalue())
+
+    def _end_line(self, text: str) -> None:
+        text, over, _ = text.partition(END_OF_STAGE)
+        self._line("line", text)
+        if over:
+            self._silent.set()
 
     def _line(self, kind: str, text: str) -> None:
-        line = text.rstrip().rsplit("\r")[-1]  # of a progress bar, its last state
+        line = _last_state(text).rstrip()
         if not CHATTER.match(line):
             self.send(Message(kind, line))
+
+
+def _last_state(line: str) -> str:
+    """What a line shows after its last carriage return, as a progress bar prints them."""
+    return line[line.rstrip("\r\n\t ").rfind("\r") + 1 :]
 
 
 class Worker:

@@ -126,7 +126,7 @@ def test_runs_no_command_whose_result_is_known(done: Pipeline) -> None:
 def test_a_failure_stops_only_what_needs_it(done: Pipeline) -> None:
     done.edit("dvc.yaml", "python step.py train", "python  step.py train")
     done.order("train-2", "fail")
-    ended = done.run("--keep-going")
+    ended = done.run()
     assert ended.returncode == 1
     assert ended.stderr == ""
     _, report = ended.stdout.split("\nfailed: ")
