@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dvc_parallel import dvclock, files, schedule
 from dvc_parallel.errors import InputError
-from dvc_parallel.plan import Options, Plan, make_plan
+from dvc_parallel.plan import Options, Plan, edited_during, make_plan
 from dvc_parallel.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -92,17 +92,12 @@ def run_stages(
 
     work = Work(tasks, jobs_of(plan, options), {}, set())
     failed: dict[str, list[str]] = {}
-    locks = dvclock.LockFiles(repo, workspace.state / "lock-order.json", plan.locks)
+    records = dvclock.Records(repo, workspace.state / "order.json", plan)
 
     def record(name: str, outcome: Outcome, took: float, tail: list[str]) -> None:
         if outcome.error:
             failed[name] = tail
-        stage = plan.steps[name].stage
-        repo.scm_context.track_file(outcome.changed)
-        if outcome.entry is not None:
-            path = Path(stage.path).with_suffix(".lock")
-            repo.scm_context.track_file(os.path.relpath(path))
-            locks.add(path, str(stage.name), outcome.entry, took)
+        records.add(plan.steps[name].stage, outcome, took)
         if outcome.seconds and not outcome.error:
             known[name] = outcome.seconds
 
@@ -114,18 +109,18 @@ def run_stages(
             say(f"to run: {len(plan.steps)} of {plan.total} stages on {_cores_of(jobs)}{about}")
             crew.expect(schedule.width(spans))
             with open_screen(plan.steps, expected) as screen:
-                run(work, jobs, crew, screen, record, locks.save)
+                run(work, jobs, crew, screen, record, records.save)
     except (KeyboardInterrupt, SystemExit):
         say("stopped: the next run goes on from here")
         raise
     finally:
-        locks.close()
+        records.close()
         files.write_json(memory, known)
     if repo.scm_context.autostage:
         repo.scm_context.track_changed_files()
     skipped = [name for name in tasks if name not in work.done and name not in failed]
     code = _report(plan, failed, skipped, monotonic() - started)
-    if code == 0 and (stale := make_plan(repo, options._replace(force=False)).edited):
+    if code == 0 and (stale := edited_during(repo, plan, options)):
         raise InputError(
             f"something was edited during the run, which makes {', '.join(stale)} stale: "
             "run it again"

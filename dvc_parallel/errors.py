@@ -44,6 +44,7 @@ def os_error(error: OSError) -> str:
 def dvc_errors() -> Iterator[None]:
     """Turn DVC's errors about bad input into one sentence that names the place."""
     from dvc.exceptions import DvcException
+    from dvc.repo.datasets import DatasetNotFoundError
     from voluptuous import Invalid
 
     try:
@@ -55,6 +56,13 @@ def dvc_errors() -> Iterator[None]:
             sentence += f" (line {mark.line + 1})"
         elif isinstance(cause, Invalid):
             sentence += f" ({cause})"
+        elif isinstance(error, DatasetNotFoundError):
+            sentence += f": dvc.yaml lists no data set named {error.name}"
         elif sentence.endswith("is not a git repository"):
             sentence += ": run `git init`, or `dvc config core.no_scm true` to do without git"
         raise InputError(sentence) from None
+    except TypeError as error:
+        sentence = first_sentence(error)
+        if not sentence.startswith("Unsupported value of type"):
+            raise
+        raise InputError(f"{sentence}: put it in quotes") from None

@@ -96,7 +96,7 @@ class Trial:
         experiment: what the source gave.
         copy: its folder.
         plan: what has to run there.
-        locks: writes its dvc.lock.
+        records: writes its dvc.lock.
         left: the labels of the stages that have not ended.
         entries: what has run, as in dvc.lock.
         error: why it fails, or an empty text.
@@ -105,7 +105,7 @@ class Trial:
     experiment: Experiment
     copy: Copy
     plan: Plan
-    locks: dvclock.LockFiles
+    records: dvclock.Records
     left: set[str]
     entries: dict[str, Any] = field(default_factory=dict)
     error: str = ""
@@ -193,7 +193,7 @@ class Laboratory:
                 tmp = Path(copy.repo.tmp_dir)
                 for path in sorted(plan.damaged):
                     command.say(dvclock.set_aside(path, tmp))
-                locks = dvclock.LockFiles(copy.repo, tmp / "lock-order.json", plan.locks)
+                records = dvclock.Records(copy.repo, tmp / "order.json", plan)
                 jobs = command.jobs_of(plan, self._options, copy.variables)
                 signatures = signatures_of(copy.repo, plan)
         except InputError as error:
@@ -208,7 +208,7 @@ class Laboratory:
             {name: step.threads for name, step in plan.steps.items()},
             self._known,
         )
-        trial = Trial(experiment, copy, plan, locks, set(labels.values()))
+        trial = Trial(experiment, copy, plan, records, set(labels.values()))
         self._open.append(trial)
         self._sizes.append(sum(task.seconds * task.threads for task in tasks.values()))
         for name, label in labels.items():
@@ -244,12 +244,10 @@ class Laboratory:
         trial.left.remove(label)
         del self.work.tasks[label], self.work.jobs[label]
         self._sharing.ended(label, not outcome.error, outcome.entry)
-        trial.copy.repo.scm_context.track_file(outcome.changed)
         stage = trial.plan.steps[name].stage
+        trial.records.add(stage, outcome, took)
         if outcome.entry is not None:
-            path = Path(stage.path).with_suffix(".lock")
             trial.entries[str(stage.name)] = outcome.entry
-            trial.locks.add(path, str(stage.name), outcome.entry, took)
         if outcome.seconds and not outcome.error:
             self._known[name] = outcome.seconds
         if outcome.error:
@@ -273,7 +271,7 @@ class Laboratory:
         try:
             if not trial.error:
                 with whatever_fails():
-                    trial.locks.close()
+                    trial.records.close()
                     revision = trial.copy.save(trial.plan.order, trial.entries, self._options.force)
         except InputError as error:
             trial.error = str(error)

@@ -95,14 +95,14 @@ def is_dvc(process: psutil.Process) -> bool:
     """Whether a process that still runs is DVC or uses it, judging by its command line."""
     try:
         # A process that has ended and was not waited for still has an id, but no command line.
-        return _is_dvc(process.cmdline())
+        return runs_dvc(process.cmdline())
     except psutil.AccessDenied:
         return True
     except psutil.Error:
         return False
 
 
-def _is_dvc(words: list[str]) -> bool:
+def runs_dvc(words: list[str]) -> bool:
     """Whether a command line runs DVC, unlike `vim dvc.yaml`, which only names its files."""
     program, *arguments = words or [""]
     if not PYTHON.fullmatch(Path(program).name):

@@ -256,7 +256,7 @@ class Worker:
     def _open(self) -> None:
         self._folder = os.getcwd()  # noqa: PTH109
         self._repo = open_repo(print)
-        self._stages: dict[Reference, Stage] = {}
+        self._stages: dict[tuple[str, str | None], Stage] = {}
 
     def moved_to(self, folder: str) -> bool:
         """Whether the next stage lies in another folder, whose repository is now open."""
@@ -329,7 +329,7 @@ class Worker:
         return result
 
     def _stage(self, reference: Reference) -> "Stage":
-        if reference not in self._stages:
-            for stage in self._repo.stage.load_all(reference.path):
-                self._stages[Reference(stage.path, getattr(stage, "name", None))] = stage
-        return self._stages[reference]
+        key = reference.path, reference.name
+        if key not in self._stages:
+            self._stages[key] = reference.load(self._repo)
+        return self._stages[key]

@@ -43,6 +43,34 @@ def hold(pipeline: Pipeline, kind: str) -> subprocess.Popen:
     return process
 
 
+def wait_as(program: str, *arguments: str, folder: Path | None = None) -> subprocess.Popen:
+    """A process with such a command line, which ends with its standard input."""
+    shell = [program, "-c", "read line", *arguments]
+    return subprocess.Popen(shell, executable="/bin/sh", cwd=folder, stdin=subprocess.PIPE)
+
+
+@pytest.mark.parametrize(
+    ("words", "uses"),
+    [
+        ("dvc repro", True),
+        ("/usr/bin/dvc repro", True),
+        ("/usr/bin/python3.12 /usr/bin/dvc repro", True),
+        ("python -X dev -W ignore -m dvc repro", True),
+        ("Python -m dvc_parallel.tests.benchmark", True),
+        ("pypy3 -u /lib/python3/site-packages/dvc daemon", True),
+        ("python -c import_dvc.api", True),
+        ("vim dvc.yaml", False),
+        ("git add dvc.lock .dvc", False),
+        ("python train.py --data data.dvc", False),
+        ("sh -c dvc_repro", False),
+        ("python", False),
+        ("", False),
+    ],
+)
+def test_tells_dvc_from_what_handles_its_files(words: str, uses: bool) -> None:
+    assert waiting.runs_dvc(words.split()) == uses
+
+
 @pytest.mark.parametrize("kind", ["soft", "hard"])
 def test_a_run_tells_what_it_waits_for(done: Pipeline, kind: str) -> None:
     if kind == "hard":
@@ -61,7 +89,9 @@ def test_a_hard_lock_whose_owner_is_dead_is_not_waited_for(done: Pipeline) -> No
     use_hard_locks(done)
     with hold(done, "hard") as holder:
         holder.kill()
-    ended = done.run()
+    with wait_as("vim", "dvc.yaml", folder=done.folder) as editor:
+        ended = done.run()
+        editor.stdin.close()
     assert ended.returncode == 1
     path = done.folder / ".dvc/tmp/lock"
     assert ended.stderr == (
@@ -112,8 +142,8 @@ def test_counts_the_time_away(tmp_path: Path) -> None:
 def test_forgets_the_claims_of_the_dead(done: Pipeline, content: str, stays: bool) -> None:
     path = done.folder / ".dvc/tmp/rwlock"
     with (
-        subprocess.Popen(["/bin/sh", "-c", "read line", "dvc"], stdin=subprocess.PIPE) as live,
-        subprocess.Popen(["/bin/sh", "-c", "read line", "x"], stdin=subprocess.PIPE) as foreign,
+        wait_as("dvc", "repro") as live,
+        wait_as("vim", "dvc.yaml") as foreign,
         Repo(str(done.folder)) as repo,
     ):
         path.write_text(content.replace("OWN", str(foreign.pid)).replace("DVC", str(live.pid)))
