@@ -173,7 +173,7 @@ def _serve(name: str, job: Job, folder: str, environment: Mapping[str, str], top
     if _idle.get(folder, (topic,))[0] != topic:
         _dismiss(folder)  # those of a run that was killed
     _, idle = _idle.setdefault(folder, (topic, []))
-    handle = idle.pop() if idle else worker.start(folder, own, None)
+    handle = idle.pop() if idle else worker.start(folder, own)
     over = threading.Event()
 
     def watch() -> None:

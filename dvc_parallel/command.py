@@ -22,8 +22,18 @@ __all__ = ["Options", "positive", "reproduce", "run_stages"]
 
 DURATIONS = "durations.json"  # in the workspace's state
 
-# DVC's words on a command that was killed, aborted or crashed: a shell adds 128 to the signal.
-KILLED = re.compile(r"exited with (-[679]|-11|13[457]|139)$")
+# What a failed stage's last lines may tell, and the way out.
+HINTS = {
+    # DVC's words on a command that was killed, aborted or crashed: a shell adds 128 to the signal.
+    re.compile(r"exited with (-[679]|-11|13[457]|139)$"): (
+        "the operating system killed it, probably because memory ran out: "
+        "lower --jobs or give it more threads in dvc.yaml, and run it again"
+    ),
+    re.compile(r"^EOFError\b"): (
+        "it may have tried to read standard input, which stages get only if they run one after "
+        "the other: use --jobs 1"
+    ),
+}
 
 
 def positive(name: str, value: Any) -> int:
@@ -102,7 +112,7 @@ def run_stages(
             known[name] = outcome.seconds
 
     try:
-        with open_crew(workspace, scheduler, jobs) as (crew, jobs):
+        with open_crew(workspace, scheduler, jobs, len(plan.steps) == 1) as (crew, jobs):
             spans = schedule.simulate(tasks, jobs, schedule.should_be_patient(tasks, jobs))
             expected = schedule.length(spans) if known.keys() & tasks.keys() else None
             about = f", about {clock(expected)}" if expected else ""
@@ -168,9 +178,9 @@ def usable_cores() -> int:
 
 @contextlib.contextmanager
 def open_crew(
-    workspace: Workspace, scheduler: str | None, jobs: int | None
+    workspace: Workspace, scheduler: str | None, jobs: int | None, alone: bool = False
 ) -> Iterator[tuple[Any, int]]:
-    """What runs the stages, and its cores."""
+    """What runs the stages, and its cores; `alone` tells that there is only one stage."""
     if scheduler:
         try:
             from dvc_parallel.cluster import open_cluster
@@ -182,9 +192,12 @@ def open_crew(
             yield cluster, jobs or cores
         return
     from dvc_parallel.local import LocalCrew
+    from dvc_parallel.pausing import pausable
 
-    with contextlib.closing(LocalCrew(os.environ, workspace.run_lock)) as crew:
-        yield crew, jobs or usable_cores()
+    cores = jobs or usable_cores()
+    local = LocalCrew(os.environ, workspace.run_lock, one_at_a_time=alone or cores == 1)
+    with contextlib.closing(local) as crew, pausable(crew.groups):
+        yield crew, cores
 
 
 def _cores_of(jobs: int) -> str:
@@ -219,11 +232,9 @@ def pull_run_cache(repo: Any) -> None:
 def _report(plan: Plan, failed: Mapping[str, list[str]], skipped: list[str], seconds: float) -> int:
     for name, tail in failed.items():
         say("\n".join([f"\nfailed: {name}; its last lines:", *tail]))
-        if any(map(KILLED.search, tail)):
-            say(
-                "the operating system killed it, probably because memory ran out: "
-                "lower --jobs or give it more threads in dvc.yaml, and run it again"
-            )
+        for words, hint in HINTS.items():
+            if any(map(words.search, tail)):
+                say(hint)
     if skipped:
         say(f"\nnot run, because they depend on it: {', '.join(skipped)}")
     ran = len(plan.steps) - len(failed) - len(skipped)

@@ -21,9 +21,19 @@ TRIES = 3  # how often a stage whose worker dies is started
 class LocalCrew:
     """Runs each stage in an idle worker, or in a new one if all are busy."""
 
-    def __init__(self, environment: Mapping[str, str], run_lock: int) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], run_lock: int, one_at_a_time: bool = False
+    ) -> None:
+        """Begin without workers.
+
+        Args:
+            environment: the environment variables of the stages.
+            run_lock: the descriptor of the file that is locked while a run or its workers live.
+            one_at_a_time: whether no two stages run at once; they can then read standard input.
+        """
         self._environment = environment
         self._run_lock = run_lock
+        self._input = _standard_input() if one_at_a_time else None
         self._busy: dict[Handle, tuple[str, Job]] = {}
         self._claims: dict[Handle, tuple[str, str] | None] = {}
         self._tries: dict[str, int] = {}
@@ -45,7 +55,8 @@ class LocalCrew:
             worker.send(handle.jobs, job)
 
     def _hire(self) -> Handle:
-        handle = worker.start(os.getcwd(), self._environment, self._run_lock)  # noqa: PTH109
+        folder = os.getcwd()  # noqa: PTH109
+        handle = worker.start(folder, self._environment, self._run_lock, self._input)
         threading.Thread(target=self._read, args=[handle], daemon=True).start()
         return handle
 
@@ -94,6 +105,10 @@ class LocalCrew:
         self.start(name, job)
         return name, Message("line", "starts again: its worker died")
 
+    def groups(self) -> list[int]:
+        """The workers' process groups, which are also those of their stages."""
+        return [handle.process.pid for handle in (*self._busy, *self._idle)]
+
     def close(self) -> None:
         """End the workers; a stage that still runs is interrupted, and killed if need be."""
         for handle in self._idle:
@@ -108,6 +123,17 @@ class LocalCrew:
                 handle.process.wait(max(0.0, deadline - monotonic()))
             _kill(handle)
         self._idle, self._busy = [], {}
+        if self._input is not None:
+            os.close(self._input)
+            self._input = None
+
+
+def _standard_input() -> int | None:
+    """A copy of its descriptor; None if it is closed."""
+    try:
+        return os.dup(0)
+    except OSError:
+        return None
 
 
 def _kill(handle: Handle) -> None:

@@ -30,6 +30,18 @@ def progress(line: str) -> tuple[str, float] | None:
     return None
 
 
+def cells(text: str) -> int:
+    """The columns that a text takes on a terminal, where some characters take two or none."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
+
+
+def behind(name: str, width: int, text: str) -> str:
+    """A text behind a name that is made so wide."""
+    return f"{name}{' ' * (width - cells(name))} | {text}"
+
+
 def clock(seconds: float) -> str:
     """Minutes and seconds, or hours, minutes and seconds."""
     minutes, rest = divmod(round(seconds), 60)
@@ -40,7 +52,7 @@ def clock(seconds: float) -> str:
 @contextmanager
 def open_screen(names: Collection[str], expected: float | None) -> Iterator["Log | Terminal"]:
     """A screen for the run of these stages, which is expected to take so many seconds."""
-    width = max(map(len, names), default=0)
+    width = max(map(cells, names), default=0)
     if not sys.stdout.isatty():
         yield Log(width)
         return
@@ -61,11 +73,11 @@ class Log:
 
     def started(self, name: str) -> None:
         """Nothing but make room: its first line shows it."""
-        self._width = max(self._width, len(name))
+        self._width = max(self._width, cells(name))
 
     def line(self, name: str, text: str) -> None:
         """Print it."""
-        print(f"{name:{self._width}} | {text}", flush=True)
+        print(behind(name, self._width, text), flush=True)
 
     def growing(self, name: str, text: str) -> None:
         """Nothing: its last state becomes a line."""
@@ -116,7 +128,7 @@ class Terminal:
 
     def started(self, name: str) -> None:
         """Open its line."""
-        self._width = max(self._width, len(name))
+        self._width = max(self._width, cells(name))
         self._started[name] = monotonic()
 
     def line(self, name: str, text: str) -> None:
@@ -143,7 +155,7 @@ class Terminal:
             self._done += 1
         for of_stages in (self._started, self._last, self._bars):
             of_stages.pop(name, None)
-        self._show(f"{name:{self._width}} | {text}", markup=False)
+        self._show(behind(name, self._width, text), markup=False)
 
     def left(self, seconds: Callable[[], float]) -> None:
         """Note how long the rest will take, at most once a second."""

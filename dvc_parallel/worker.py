@@ -92,24 +92,30 @@ class Handle(NamedTuple):
     messages: BinaryIO
 
 
-def start(folder: str, environment: Mapping[str, str], keep_open: int | None) -> Handle:
+def start(
+    folder: str,
+    environment: Mapping[str, str],
+    keep_open: int | None = None,
+    stages_input: int | None = None,
+) -> Handle:
     """Start a worker, as the leader of a process group of its own.
 
     Args:
         folder: its working directory.
         environment: its environment variables.
         keep_open: a descriptor that the worker inherits, with the lock that lies on it.
+        stages_input: the descriptor of what its stages read from standard input; nothing if None.
     """
     # Not with -m, which would import from the working directory.
     code = f"import sys; sys.path.append({str(PACKAGE.parent)!r}); import dvc_parallel.worker as w"
     process = subprocess.Popen(
-        [sys.executable, "-P", "-c", f"{code}; w.main()"],
+        [sys.executable, "-P", "-c", f"{code}; w.main({stages_input})"],
         cwd=folder,
         env={**environment, "PYTHONUNBUFFERED": "1"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,
-        pass_fds=[] if keep_open is None else [keep_open],
+        pass_fds=[number for number in (keep_open, stages_input) if number is not None],
     )
     return Handle(process, cast("BinaryIO", process.stdin), cast("BinaryIO", process.stdout))
 
@@ -120,15 +126,18 @@ def send(stream: BinaryIO, message: Job | Message) -> None:
     stream.flush()
 
 
-def main() -> None:
-    """Serve jobs until standard input ends."""
+def main(stages_input: int | None = None) -> None:
+    """Serve jobs until standard input ends.
+
+    Args:
+        stages_input: the descriptor of what the stages read from theirs; nothing if None.
+    """
     # A shell's background job ignores interrupts, and would hand that on to the stages.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     jobs = os.fdopen(os.dup(0), "rb")
     channel = Channel(os.fdopen(os.dup(1), "wb"))
     reader = Jobs(jobs)
-    nowhere = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(nowhere, 0)
+    os.dup2(os.open(os.devnull, os.O_RDONLY) if stages_input is None else stages_input, 0)
     try:
         worker = Worker()
         channel.send(Message("claim", worker.claim))

@@ -75,18 +75,22 @@ stages:
 """
 
 # DVC would report each call, and look for its updates, in a process of its own.
-ENVIRONMENT = {"DVC_NO_ANALYTICS": "1", "CI": "1"} | {
-    name: value
-    for name, value in os.environ.items()
-    if not name.startswith(("DVC_", "DASK_", "GIT_"))
-} | {
-    "PYTHONPATH": str(ROOT),
-    "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    "GIT_AUTHOR_NAME": "a",
-    "GIT_AUTHOR_EMAIL": "a@example.org",
-    "GIT_COMMITTER_NAME": "a",
-    "GIT_COMMITTER_EMAIL": "a@example.org",
-}
+ENVIRONMENT = (
+    {"DVC_NO_ANALYTICS": "1", "CI": "1"}
+    | {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("DVC_", "DASK_", "GIT_"))
+    }
+    | {
+        "PYTHONPATH": str(ROOT),
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "GIT_AUTHOR_NAME": "a",
+        "GIT_AUTHOR_EMAIL": "a@example.org",
+        "GIT_COMMITTER_NAME": "a",
+        "GIT_COMMITTER_EMAIL": "a@example.org",
+    }
+)
 os.environ.update(ENVIRONMENT)
 
 
@@ -106,9 +110,17 @@ def alive(process: psutil.Process) -> bool:
         return False
 
 
-def call(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+def call(
+    folder: Path, *command: str, environment: dict[str, str] = ENVIRONMENT, standard_input: str = ""
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, text=True, capture_output=True, timeout=PATIENCE
+        command,
+        cwd=folder,
+        env=environment,
+        input=standard_input,
+        text=True,
+        capture_output=True,
+        timeout=PATIENCE,
     )
 
 
@@ -159,6 +171,7 @@ class Pipeline(NamedTuple):
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            process_group=0,  # as a shell does
         ) as process:
             try:
                 yield process

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from dvc_parallel.tests.conftest import PATIENCE, Pipeline, alive, call, until
+from dvc_parallel.tests.conftest import ENVIRONMENT, PATIENCE, Pipeline, alive, call, until
 
 
 def in_order(log: list[tuple[str, str, int]]) -> bool:
@@ -214,6 +214,83 @@ def test_what_a_stage_leaves_behind_may_print_after_its_end(fresh: Pipeline, ser
         output = process.communicate(timeout=PATIENCE)[0]
     assert process.returncode == 0, output
     assert fresh.lock() == serial
+
+
+def test_stages_pause_and_go_on_with_the_run(fresh: Pipeline, serial: bytes) -> None:
+    held = fresh.order("train-1", "hold")
+    with fresh.running("--jobs", "1") as process:
+        until(lambda: "train-1" in fresh.started(), "the stage")
+        step, run = fresh.step("train-1"), psutil.Process(process.pid)
+        for _ in range(2):
+            process.send_signal(signal.SIGTSTP)
+            until(lambda: {psutil.STATUS_STOPPED} == {step.status(), run.status()}, "the pause")
+            process.send_signal(signal.SIGCONT)
+            until(lambda: psutil.STATUS_STOPPED not in (step.status(), run.status()), "its end")
+        held.unlink()
+        output = process.communicate(timeout=PATIENCE)[0]
+    assert process.returncode == 0, output
+    assert fresh.lock() == serial
+
+
+def test_a_paused_run_that_is_killed_leaves_no_child(fresh: Pipeline) -> None:
+    fresh.order("fetch", "hold")
+    with fresh.running("fetch") as process:
+        until(lambda: "fetch" in fresh.started(), "the stage")
+        step, run = fresh.step("fetch"), psutil.Process(process.pid)
+        children = run.children(recursive=True)
+        process.send_signal(signal.SIGTSTP)
+        until(lambda: {psutil.STATUS_STOPPED} == {step.status(), run.status()}, "the pause")
+        process.kill()
+        until(lambda: not any(map(alive, [step, *children])), "the end of the stage")
+
+
+ANSWER = """
+stages:
+  one:
+    cmd: python -c 'open("one", "w").write(input())'
+    outs: [one]
+  two:
+    cmd: python -c 'open("two", "w").write("two")'
+    outs: [two]
+"""
+
+
+def test_standard_input_is_read_by_one_stage_at_a_time(fresh: Pipeline) -> None:
+    (fresh.folder / "dvc.yaml").write_text(ANSWER)
+    command = [sys.executable, "-m", "dvc_parallel"]
+    ended = call(fresh.folder, *command, "--jobs", "2", standard_input="yes")
+    assert ended.returncode == 1
+    assert "they run one after the other: use --jobs 1\n" in ended.stdout
+    ended = call(fresh.folder, *command, "--jobs", "2", "one", standard_input="yes")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (fresh.folder / "one").read_text() == "yes"
+    ended = call(fresh.folder, *command, "--force", "--jobs", "1", standard_input="no")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert (fresh.folder / "one").read_text() == "no"
+
+
+def test_stages_find_the_programs_that_the_shell_finds(fresh: Pipeline) -> None:
+    tools = fresh.folder.parent / "tools"
+    tools.mkdir()
+    (tools / "python").write_text("#!/bin/sh\necho the shell\nexec touch data.txt\n")
+    (tools / "python").chmod(0o755)
+    environment = ENVIRONMENT | {"PATH": f"{tools}:{ENVIRONMENT['PATH']}"}
+    command = [sys.executable, "-m", "dvc_parallel", "fetch"]
+    ended = call(fresh.folder, *command, environment=environment)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "fetch | the shell\n" in ended.stdout
+
+
+def test_a_long_line_is_printed_whole_in_linear_time(fresh: Pipeline) -> None:
+    count = 20_000_000
+    text = f"stages: {{long: {{cmd: head -c {count} /dev/zero | tr '\\0' x; echo; echo end}}}}\n"
+    (fresh.folder / "dvc.yaml").write_text(text)
+    before = time.process_time() + sum(os.times()[2:4])
+    ended = fresh.run()
+    assert ended.returncode == 0, ended.stderr
+    assert f"long | {'x' * count}\nlong | end\n" in ended.stdout
+    # Time of the processor: 3 s, of which 2.5 s are Python's start; 13 s if it were quadratic.
+    assert time.process_time() + sum(os.times()[2:4]) - before < 8
 
 
 def test_a_second_run_is_refused_and_disturbs_nothing(fresh: Pipeline, serial: bytes) -> None:

@@ -47,6 +47,13 @@ def test_a_log_has_plain_lines(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "fetch   | epoch 1/4\nfetch   | done in 1.0 s\n"
 
 
+def test_columns_are_straight_beside_wide_characters(capsys: pytest.CaptureFixture[str]) -> None:
+    with open_screen(["訓練", "e\u0301val", "fetch"], None) as screen:
+        for name in ("訓練", "e\u0301val", "fetch"):
+            screen.line(name, "-")
+    assert capsys.readouterr().out == "訓練  | -\ne\u0301val  | -\nfetch | -\n"
+
+
 def test_a_terminal_has_live_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     from rich.console import Console
 
