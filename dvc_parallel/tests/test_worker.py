@@ -19,8 +19,6 @@ from dvc_parallel.workspace import open_repo
 # A worker that is slow to go on after it has sent what became of a stage.
 SLOW = """
 import time
-import pytest
-
 from dvc_parallel import worker
 
 class Channel(worker.Channel):
