@@ -1,30 +1,11 @@
-"""In projects of all shapes, dvc.lock is the one that `dvc repro` writes, byte for byte."""
+"""Which stages are meant, in projects with several folders."""
 
-from contextlib import chdir
 from pathlib import Path
-
-import pytest
-from dvc.repo import Repo
 
 from dvc_parallel.tests.conftest import parallel
 from dvc_parallel.tests.layouts import layouts
 
 LAYOUTS = layouts(pause=0)
-
-
-def locks(top: Path) -> dict[str, bytes]:
-    return {path.relative_to(top).as_posix(): path.read_bytes() for path in top.rglob("dvc.lock")}
-
-
-@pytest.mark.parametrize("name", LAYOUTS)
-def test_dvc_lock_is_the_one_of_dvc_repro(name: str, tmp_path: Path) -> None:
-    ours, theirs = tmp_path / "ours", tmp_path / "theirs"
-    ended = parallel(LAYOUTS[name].write(ours))
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    with chdir(LAYOUTS[name].write(theirs)), Repo() as repo:
-        repo.reproduce()
-    assert locks(ours) == locks(theirs)
-    assert len(locks(ours)) == (3 if name == "several dvc.yaml" else 1)
 
 
 def test_an_upstream_pipeline_in_another_dvc_yaml_is_not_missed(tmp_path: Path) -> None:
