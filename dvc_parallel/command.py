@@ -18,7 +18,7 @@ from dvc_parallel.workspace import Workspace, open_workspace
 if TYPE_CHECKING:
     from dvc_parallel.worker import Job
 
-__all__ = ["Options", "positive", "reproduce", "run_stages"]
+__all__ = ["Options", "positive", "reproduce"]
 
 DURATIONS = "durations.json"  # in the workspace's state
 
@@ -54,55 +54,75 @@ def warn(text: str) -> None:
 
 
 def reproduce(options: Options, jobs: int | None, scheduler: str | None, dry: bool) -> int:
-    """Run what is out of date, or print it if `dry`; returns the exit code."""
-    with open_workspace(warn) as workspace:
-        return run_stages(workspace, options, jobs, scheduler, dry)
-
-
-def run_stages(
-    workspace: Workspace,
-    options: Options,
-    jobs: int | None = None,
-    scheduler: str | None = None,
-    dry: bool = False,
-) -> int:
-    """Run what is out of date in an open workspace; returns the exit code.
+    """Run what is out of date, or print it if `dry`; returns the exit code.
 
     Args:
-        workspace: the workspace around the working directory.
         options: what has to run.
         jobs: the cores that may be used; all if None.
         scheduler: the address of a Dask scheduler.
         dry: whether to print the plan only.
     """
     started = monotonic()
-    repo = workspace.repo
-    plan = make_plan(repo, options)
-    if not plan.steps:
-        say(f"nothing to do: {plan.total} of {plan.total} stages are up to date")
-        return 0
-    memory = workspace.state / DURATIONS
-    known = files.read_json(memory)
-    tasks = schedule.tasks_of(
-        {name: step.needs for name, step in plan.steps.items()},
-        {name: step.threads for name, step in plan.steps.items()},
-        known,
-    )
-    if dry:
-        _print_plan(tasks, known, jobs or usable_cores())
-        return 0
-    for path in sorted(plan.damaged):
-        say(dvclock.set_aside(path, workspace.state))
-    if options.pull:
-        pull_run_cache(repo)
+    with open_workspace(warn) as workspace:
+        repo = workspace.repo
+        plan = make_plan(repo, options)
+        if not plan.steps:
+            say(f"nothing to do: {plan.total} of {plan.total} stages are up to date")
+            return 0
+        memory = workspace.state / DURATIONS
+        known = files.read_json(memory)
+        if dry:
+            _print_plan(_tasks_of(plan, known), known, jobs or usable_cores())
+            return 0
+        for path in sorted(plan.damaged):
+            say(dvclock.set_aside(path, workspace.state))
+        if options.pull:
+            pull_run_cache(repo)
+        try:
+            failed, skipped = _run(workspace, plan, options, jobs, scheduler, known)
+        except (KeyboardInterrupt, SystemExit):
+            say("stopped: the next run goes on from here")
+            raise
+        finally:
+            files.write_json(memory, known)
+        if repo.scm_context.autostage:
+            repo.scm_context.track_changed_files()
+        code = _report(plan, failed, skipped, monotonic() - started)
+        if code == 0 and (stale := edited_during(repo, plan, options)):
+            raise InputError(
+                f"something was edited during the run, which makes {', '.join(stale)} stale: "
+                "run it again"
+            )
+        return code
 
+
+def _tasks_of(plan: Plan, known: Mapping[str, float]) -> dict[str, schedule.Task]:
+    needs = {name: step.needs for name, step in plan.steps.items()}
+    threads = {name: step.threads for name, step in plan.steps.items()}
+    return schedule.tasks_of(needs, threads, known)
+
+
+def _run(
+    workspace: Workspace,
+    plan: Plan,
+    options: Options,
+    jobs: int | None,
+    scheduler: str | None,
+    known: dict[str, float],
+) -> tuple[dict[str, list[str]], list[str]]:
+    """Run a plan and update `known`, the seconds that stages take.
+
+    Returns:
+        the last lines of each stage that failed, and the stages that were not run because of it.
+    """
     from dvc_parallel.runner import Work, run
     from dvc_parallel.screen import clock, open_screen
     from dvc_parallel.worker import Outcome
 
+    tasks = _tasks_of(plan, known)
     work = Work(tasks, jobs_of(plan, options), {}, set())
     failed: dict[str, list[str]] = {}
-    records = dvclock.Records(repo, workspace.state / "order.json", plan)
+    records = dvclock.Records(workspace.repo, workspace.state / "order.json", plan)
 
     def record(name: str, outcome: Outcome, took: float, tail: list[str]) -> None:
         if outcome.error:
@@ -112,30 +132,24 @@ def run_stages(
             known[name] = outcome.seconds
 
     try:
-        with open_crew(workspace, scheduler, jobs, len(plan.steps) == 1) as (crew, jobs):
-            spans = schedule.simulate(tasks, jobs, schedule.should_be_patient(tasks, jobs))
-            expected = schedule.length(spans) if known.keys() & tasks.keys() else None
-            about = f", about {clock(expected)}" if expected else ""
-            say(f"to run: {len(plan.steps)} of {plan.total} stages on {_cores_of(jobs)}{about}")
+        with open_crew(workspace, scheduler, jobs, len(plan.steps) == 1) as (crew, cores):
+            spans, expected = _expected(tasks, known, cores)
+            about = "" if expected is None else f", about {clock(expected)}"
+            say(f"to run: {len(plan.steps)} of {plan.total} stages on {_cores_of(cores)}{about}")
             crew.expect(schedule.width(spans))
             with open_screen(plan.steps, expected) as screen:
-                run(work, jobs, crew, screen, record, records.save)
-    except (KeyboardInterrupt, SystemExit):
-        say("stopped: the next run goes on from here")
-        raise
+                run(work, cores, crew, screen, record, records.save)
     finally:
         records.close()
-        files.write_json(memory, known)
-    if repo.scm_context.autostage:
-        repo.scm_context.track_changed_files()
-    skipped = [name for name in tasks if name not in work.done and name not in failed]
-    code = _report(plan, failed, skipped, monotonic() - started)
-    if code == 0 and (stale := edited_during(repo, plan, options)):
-        raise InputError(
-            f"something was edited during the run, which makes {', '.join(stale)} stale: "
-            "run it again"
-        )
-    return code
+    return failed, [name for name in tasks if name not in work.done and name not in failed]
+
+
+def _expected(
+    tasks: Mapping[str, schedule.Task], known: Mapping[str, float], cores: int
+) -> tuple[dict[str, schedule.Span], float | None]:
+    """The expected schedule, and how long it takes; None if no stage has ever run."""
+    spans = schedule.simulate(tasks, cores, schedule.should_be_patient(tasks, cores))
+    return spans, schedule.length(spans) if known.keys() & tasks.keys() else None
 
 
 def jobs_of(
@@ -207,8 +221,7 @@ def _cores_of(jobs: int) -> str:
 def _print_plan(tasks: Mapping[str, schedule.Task], known: Mapping[str, float], jobs: int) -> None:
     from dvc_parallel.screen import clock
 
-    spans = schedule.simulate(tasks, jobs, schedule.should_be_patient(tasks, jobs))
-    expected = schedule.length(spans) if known.keys() & tasks.keys() else None
+    spans, expected = _expected(tasks, known, jobs)
     say(f"{'start':>8} {'takes':>8} {'threads':>8}  stage")
     for name, span in sorted(spans.items(), key=lambda item: item[1].start):
         start = "?" if expected is None else clock(span.start)
