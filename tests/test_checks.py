@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fashion_mnist.checking import trial
+from fashion_mnist.checking import memory, trial
 from fashion_mnist.errors import InputError
+from fashion_mnist.learning import loop, precision, recipes
 from fashion_mnist.learning.batches import Examples
 from tests.conftest import tiny_set
 from tests.jobs import ADAM, CLASSIFIER, SMALL, job, run
+
+tf = pytest.importorskip("tensorflow")
 
 
 def sentence(text: str, how: str = ADAM, **changes: object) -> str:
@@ -65,6 +69,19 @@ def sentence(text: str, how: str = ADAM, **changes: object) -> str:
             "Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
             ": layers give (14, 14, 1) and shortcut (7, 7, 1); only equal shapes can be added",
         ),
+        (
+            "Concatenate: {branches: [[], [MaxPooling2D]]}",
+            ": its branches give (28, 28, 1), (14, 14, 1): A `Concatenate` layer requires inputs",
+        ),
+        ("BatchNormalization: {momentum: 9}", ".momentum: must be at least 0 and less than 1, not"),
+        ("BatchNormalization: {momentum: 1}", ".momentum: must be at least 0 and less than 1, not"),
+        ("BatchNormalization: {epsilon: -1}", ".epsilon: must be at least 0, not -1"),
+        ("Softmax: {axis: 0}", ".axis: must not be 0, along which the images of a batch lie"),
+        ("UnitNormalization: {axis: [0, 1]}", ".axis: must not be 0, along which the images of a"),
+        (
+            "Rescaling: {scale: 1/255}",
+            ".scale: must be a number, not '1/255'; images are in [0, 1] already",
+        ),
     ],
 )
 def test_a_mistake_in_a_layer_is_named_by_its_place(layer: str, message: str):
@@ -95,9 +112,22 @@ TEN = "the last layer must give 10 class probabilities per image, not an output"
             "- ReLU: {name: a}\n- ReLU: {name: a}\n" + CLASSIFIER,
             'The name "a" is used 2 times in the model',
         ),
+        (
+            f"- Reshape: {{target_shape: [784]}}\n- Rescaling: {{scale: 0.0039}}\n{CLASSIFIER}",
+            "its layer 'rescaling_1' makes images almost black: they are in [0, 1] already",
+        ),
+        (
+            "- Flatten\n- Dense: {units: 10}\n- Softmax: {axis: -2}",
+            "an image's probabilities depend on the images beside it: no layer may compute along "
+            "the batch",
+        ),
+        (
+            f"- Flatten\n- Dense: {{units: 400000}}\n{CLASSIFIER}",
+            "has 318,000,010 weights: a model's file holds at most 268,435,456",
+        ),
     ],
 )
-def test_a_network_that_gives_no_ten_probabilities_is_refused(text: str, message: str):
+def test_a_network_that_cannot_be_used_is_refused(text: str, message: str):
     assert sentence(text) == f"architectures.x: {message}"
 
 
@@ -112,6 +142,7 @@ def test_a_network_that_gives_no_ten_probabilities_is_refused(text: str, message
         ('beta_2: "0.98"', ".beta_2: must be a number, not the text '0.98': remove the quotes"),
         ("beta_2: [0.9]", ".beta_2: must be a number, not [0.9]"),
         ("beta_2: null", ".beta_2: must be a number, not None"),
+        ("beta_2: 1", ".beta_2: must be at least 0 and less than 1, not 1"),
         ("use_ema: 1", ".use_ema: must be true or false, not 1"),
         ("momentum: 0.9", " has no argument 'momentum'; did you mean ema_momentum?"),
         (
@@ -135,6 +166,12 @@ def test_a_mistake_in_an_optimizer_is_named_by_its_place(arguments: str, message
         ("RandomFlip: {mode: []}", ".mode: must be one of"),
         ("RandomFlip: {mod: vertical}", " has no argument 'mod'; did you mean mode?"),
         ("RandomFlip: {mode: sideways}", ".mode: must be one of horizontal, vertical, "),
+        ("RandomErasing: {fill_value: 128}", ".fill_value: images are in [0, 1], not 128"),
+        ("RandomErasing: {value_range: [0, 255]}", ".value_range: images are in [0, 1], not [0, "),
+        (
+            "RandomTranslation: {height_factor: 0.1, width_factor: 0.1, fill_value: -1}",
+            ".fill_value: images are in [0, 1], not -1",
+        ),
         ('RandomErasing: {factor: "0.5"}', ".factor: must be a number, not the text '0.5'"),
         ("RandomErasing: {factor: 3}", ": The `factor` argument should be a number"),
         ("RandomRotation", ".factor: is missing"),
@@ -145,6 +182,31 @@ def test_a_mistake_in_an_optimizer_is_named_by_its_place(arguments: str, message
 def test_a_mistake_in_augmentation_is_named_by_its_place(layer: str, message: str):
     said = sentence(SMALL, f"{ADAM}\naugmentation: [{layer}]")
     assert said.startswith(f"recipes.r.augmentation[0].{layer.partition(':')[0]}{message}")
+
+
+def test_what_augmentation_fills_with_is_in_the_range_of_images():
+    layer = recipes.augmenting("RandomErasing", {"factor": [1, 1], "scale": [0.3, 0.3]})
+    images = np.full((20, 28, 28, 1), 0.5, np.float32)
+    erased = np.asarray(layer(images, training=True))
+    assert (erased != 0.5).any()
+    assert erased.min() >= 0
+    assert erased.max() <= 1
+
+
+def test_too_little_memory_is_told_with_an_estimate(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(memory, "free", lambda: 10**8)
+    assert sentence(f"- Flatten\n- Dense: {{units: 100000}}\n{CLASSIFIER}") == (
+        "architectures.x: not enough memory: training takes at least 1.3 GB, and 100 MB are free"
+    )
+
+
+def test_memory_that_ends_in_a_training_is_told_with_an_estimate():
+    planned = job(SMALL)
+    for error in (MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when ...")):
+        with pytest.raises(InputError) as told, trial.in_words(planned):
+            raise loop.Refused from error
+        said = "recipes.r cannot train architectures.x: not enough memory: training takes at least"
+        assert str(told.value).startswith(said)
 
 
 def test_a_recipe_may_not_drop_out_everything():
@@ -168,10 +230,17 @@ def test_a_recipe_may_not_drop_out_everything():
             "optimizer: {SGD: {learning_rate: 0.1, use_ema: true, ema_overwrite_frequency: 2}}\n"
             "augmentation: [RandomFlip, RandomErasing: {factor: [0.5, 0.5], fill_value: 0}]",
         ),
+        (  # what is not computed in bfloat16
+            "- Conv2D: {filters: 4, kernel_size: 3, activation: relu, activity_regularizer: l1}\n"
+            "- MaxPooling2D\n- UpSampling2D: {interpolation: lanczos3}\n" + CLASSIFIER,
+            ADAM,
+        ),
+        (f"- Reshape: {{target_shape: [28, 28]}}\n- GRU: {{units: 4}}\n{CLASSIFIER}", ADAM),
     ],
 )
-def test_a_good_job_is_left_alone(text: str, how: str):
-    trial.check(job(text, how))
+def test_a_good_job_is_left_alone(text: str, how: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
+    trial.check(job(text, how), is_used=True)
 
 
 @pytest.mark.parametrize(

@@ -122,7 +122,7 @@ def test_check_leaves_what_was_trained_before_alone(
 ):
     monkeypatch.chdir(finished_workspace.path)
     monkeypatch.setattr(
-        "fashion_mnist.checking.trial.check", lambda _: pytest.fail("Keras was needed")
+        "fashion_mnist.checking.trial.check", lambda *_, **__: pytest.fail("Keras was needed")
     )
     assert typed("check", "--used") == (0, "", "")
 
@@ -147,10 +147,12 @@ def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     checked: list[str] = []
     monkeypatch.setattr(params, "recorded", lambda: recorded)
     monkeypatch.setattr(
-        "fashion_mnist.checking.trial.check", lambda job: checked.append(job.layers_key)
+        "fashion_mnist.checking.trial.check",
+        lambda job, is_used: checked.append((job.layers_key, is_used)),
     )
     assert typed("check", "--used") == (0, "", "")
     assert len(checked) == 2
+    assert all(is_used for _, is_used in checked)
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import re
 from contextlib import chdir
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from comparison.talk import params as comparison
-from tests.conftest import ROOT, Workspace
+from tests.conftest import ROOT, Workspace, tiny_set
 
 PAGES = [
     "README.md",
@@ -95,6 +96,37 @@ def test_keras_takes_every_network_and_recipe_of_a_page(
         chosen = {"architecture": train.architecture, "recipe": train.recipe}
         chosen[section.removesuffix("s")] = name
         trial.check(jobs.job(values, **chosen, train=train, kind=FASHION))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["inception", "densenet", "squeeze-and-excite", "vision-transformer", "lstm-over-rows"],
+)
+def test_a_network_of_branches_or_sequences_is_trained_saved_read_back_and_exported(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    from fashion_mnist.exporting import onnx
+    from fashion_mnist.learning import saving
+    from fashion_mnist.learning.batches import Examples
+    from fashion_mnist.model_files import loading
+    from tests.jobs import FASHION, job, run
+
+    monkeypatch.chdir(tmp_path)
+    images, labels = tiny_set(100, seed=1)
+    page = "".join(
+        body for _, body in ENTRY.findall("".join(blocks("docs/architectures.md", "yaml")))
+    )
+    (listed,) = re.findall(rf"^  {name}:\n((?:    .*\n)+)", page, re.MULTILINE)
+    planned = job(listed, epochs=1)
+    network = run(planned, Examples(images, labels)).network
+    saving.save(network, "model.h5", FASHION.classes)
+    loaded = loading.load("model.h5", None)
+    assert loaded.notes == []
+    pixels = images[..., np.newaxis] / np.float32(255)
+    found = loaded.model.predict(pixels, verbose=0)
+    np.testing.assert_allclose(found, network.predict(pixels, verbose=0), atol=1e-5)
+    _, difference = onnx.to_onnx(loaded.model, loaded.kind.classes)
+    assert difference < 1e-5
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -1,12 +1,17 @@
 """From a list of layers to a Keras network."""
 
+import hashlib
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
+from fashion_mnist.candidates.jobs import LAYERS as LAYERS_OF
 from fashion_mnist.checking import params
-from fashion_mnist.learning import networks
+from fashion_mnist.learning import networks, recipes, saving
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
+from fashion_mnist.storage import parameters
 from tests.conftest import ROOT
 from tests.jobs import CLASSIFIER, FASHION, layers
 
@@ -37,6 +42,39 @@ def test_a_network_gives_probabilities_of_ten_classes():
     np.testing.assert_allclose(given.sum(axis=1), 1, rtol=1e-6)
 
 
+# The first digits of the SHA-256 of each untrained network's file: the names of its layers, the
+# order of its weights and the weights themselves.
+FILES = {
+    ("params.yaml", "first-version"): "971104a5c5bd2920",
+    ("params.yaml", "improved"): "6ef1f03847ed1c2d",
+    ("params.yaml", "lenet"): "8af414939e50ea1c",
+    ("comparison/params.yaml", "softmax-regression"): "efe729aff5347bd1",
+    ("comparison/params.yaml", "perceptron"): "a8f73d1de18b86df",
+    ("comparison/params.yaml", "two-conv"): "6ef1f03847ed1c2d",
+    ("comparison/params.yaml", "two-conv-preprocessed"): "58ed587e2259f2a5",
+    ("comparison/params.yaml", "two-conv-two-dense"): "eee08907f3d3f85a",
+    ("comparison/params.yaml", "two-conv-normalized"): "7fe7fc719992bb7f",
+    ("comparison/params.yaml", "two-conv-longer"): "6ef1f03847ed1c2d",
+    ("comparison/params.yaml", "five-conv"): "6426057f29abb5ab",
+    ("comparison/params.yaml", "residual"): "17fa1d67abe79f85",
+    ("comparison/params.yaml", "residual-longer"): "17fa1d67abe79f85",
+    ("comparison/params.yaml", "wide-residual"): "78cfc149daae33dd",
+    ("comparison/params.yaml", "deep-residual"): "108c9d3842f3c53a",
+    ("comparison/params.yaml", "resnet-20"): "d98bf030a82b8891",
+}
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="the file names the backend")
+def test_the_networks_of_both_projects_keep_their_bytes():
+    values = {file: parameters.read(ROOT / file) for file, _ in FILES}
+    for (file, name), expected in FILES.items():
+        listed = values[file].get("architectures", {}).get(name)
+        listed = listed or values[file]["rows"][name]["layers"]
+        keras.utils.set_random_seed(101)
+        network = networks.build(LAYERS_OF.validate_python(listed, strict=True), FASHION)
+        assert hashlib.sha256(saving.content(network)).hexdigest().startswith(expected), name
+
+
 def test_the_names_of_layers_do_not_depend_on_what_was_built_before():
     one, two = (networks.build(layers(CLASSIFIER), FASHION) for _ in range(2))
     assert [layer.name for layer in one.layers] == [layer.name for layer in two.layers]
@@ -49,6 +87,64 @@ def test_a_residual_adds_its_input():
     images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
     inner = keras.Model(network.input, network.get_layer("add_1").output)
     np.testing.assert_allclose(inner.predict(images, verbose=0), 3 * images, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("merge", "expected"),
+    [
+        ("Add", lambda x: x + 2 * x + 3 * x),
+        ("Multiply", lambda x: x * (2 * x) * (3 * x)),
+        ("Concatenate", lambda x: np.concatenate([x, 2 * x, 3 * x], axis=-1)),
+    ],
+)
+def test_branches_see_the_same_input_and_are_merged(merge: str, expected: Callable):
+    branches = "[[], [Rescaling: {scale: 2.0}], [Rescaling: {scale: 3.0}]]"
+    network = networks.build(layers(f"- {merge}: {{branches: {branches}}}\n{CLASSIFIER}"), FASHION)
+    images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
+    inner = keras.Model(network.input, network.get_layer(f"{merge.lower()}_1").output)
+    np.testing.assert_allclose(inner(images), expected(images), rtol=1e-6)
+
+
+def test_a_residual_is_an_addition_of_two_branches():
+    inner = "Conv2D: {filters: 1, kernel_size: 1}"
+    built, expected = (
+        networks.build(layers(f"- {block}\n{CLASSIFIER}"), FASHION).to_json()
+        for block in (
+            f"Residual: {{layers: [{inner}], shortcut: []}}",
+            f"Add: {{branches: [[{inner}], []]}}",
+        )
+    )
+    assert built == expected
+
+
+SEQUENCE = "- Reshape: {target_shape: [28, 28]}"
+
+
+def test_attention_is_of_a_sequence_to_itself():
+    text = f"{SEQUENCE}\n- MultiHeadAttention: {{num_heads: 2, key_dim: 3}}\n{CLASSIFIER}"
+    network = networks.build(layers(text), FASHION)
+    attention = network.get_layer("multi_head_attention_1")
+    rows = np.random.default_rng(0).random((2, 28, 28), dtype=np.float32)
+    inner = keras.Model(network.get_layer("reshape_1").output, attention.output)
+    np.testing.assert_allclose(inner(rows), attention(rows, rows), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        "LSTM: {units: 3, dropout: 0.5, recurrent_dropout: 0.25}",
+        "MultiHeadAttention: {num_heads: 2, key_dim: 3, dropout: 0.5}",
+        "Dropout: {rate: 0.5}",
+    ],
+)
+def test_dropout_is_scaled_wherever_it_is(layer: str):
+    network = networks.build(layers(f"{SEQUENCE}\n- {layer}\n{CLASSIFIER}"), FASHION)
+    rows = np.ones((2, 28, 28, 1), np.float32)
+    before = network.to_json()
+    with recipes.scaled_dropout(network, 0):
+        np.testing.assert_array_equal(network(rows, training=True), network(rows))
+    assert not np.array_equal(network(rows, training=True), network(rows))
+    assert network.to_json() == before
 
 
 def test_repeated_layers_have_weights_of_their_own():
@@ -79,6 +175,17 @@ def test_repeated_layers_have_weights_of_their_own():
             "[0].Residual",
             [(14, 14, 1), (7, 7, 1)],
         ),
+        (
+            "- Concatenate: {branches: [[], [Flatten]]}",
+            "[0].Concatenate",
+            [(28, 28, 1), (784,)],
+        ),
+        (
+            "- Multiply: {branches: [[], [Dropout: {rate: 2}]]}",
+            "[0].Multiply.branches[1][0].Dropout",
+            None,
+        ),
+        (f"{SEQUENCE}\n- LSTM: {{units: 2, return_state: true}}", "[1].LSTM", None),
     ],
 )
 def test_a_layer_that_keras_refuses_is_named_by_its_place(

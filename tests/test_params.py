@@ -23,6 +23,9 @@ LAYERS = "architectures.improved"
 RECIPE = "recipes.original"
 
 
+HUGE = {"Repeat": {"times": 1000, "layers": [{"Repeat": {"times": 1000, "layers": ["ReLU"]}}]}}
+
+
 def set_in(values: Any, path: str, value: object) -> None:
     """Set the value at a dotted path of keys and positions."""
     *parents, last = [int(part) if part.isdigit() else part for part in path.split(".")]
@@ -75,8 +78,29 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         (
             f"{RECIPE}.optimizer",
             "Adam",
-            f"{RECIPE}.optimizer.Adam.learning_rate: must be a number above 0, not None",
+            f"{RECIPE}.optimizer.Adam.learning_rate: is missing",
         ),
+        (
+            f"{RECIPE}.optimizer",
+            {"Adam": {"lr": 0.01}},
+            f"{RECIPE}.optimizer.Adam has no argument 'lr'; did you mean learning_rate?",
+        ),
+        (
+            f"{RECIPE}.optimizer",
+            {"Adam": {"learning_rate": 0.1, "name": "mein Adam"}},
+            f"{RECIPE}.optimizer.Adam.name: must consist of the letters a to z, digits, - and _",
+        ),
+        (
+            f"{RECIPE}.optimizer",
+            {"SGD": {"learning_rate": 0.1, "ema_overwrite_frequency": 10**20}},
+            f"{RECIPE}.optimizer.SGD.ema_overwrite_frequency: must be at most 2,147,483,647",
+        ),
+        (
+            f"{RECIPE}.batch_size",
+            10**20,
+            f"{RECIPE}.batch_size: must be less than or equal to 1000000, not 1000",
+        ),
+        (f"{RECIPE}.epochs", 10**20, f"{RECIPE}.epochs: must be less than or equal to 1000000"),
         (
             f"{RECIPE}.optimizer",
             {"Adm": {}},
@@ -88,7 +112,8 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
         ("recipes.a.b", {}, "recipes: the name 'a.b' must consist of letters, digits, - and _"),
         ("recipes.a[0]", {}, "recipes: the name 'a[0]' must consist of letters, digits, - and _"),
         ("architectures.a b", [], "architectures: the name 'a b' must consist of letters"),
-        ("architectures.5", ["Flatten"], "architectures: the name 5 must consist of letters"),
+        ("architectures.5", ["Flatten"], "architectures: the name 5 is not text: quote it, '5'"),
+        ("train.architecture", 12, "train.architecture: must be text, not 12: quote it, '12'"),
         ("train.architecture", "improvd", "train.architecture: no architecture is named 'improvd'"),
         ("baseline.recipe", "x", "baseline.recipe: no recipe is named 'x'; known: "),
         (
@@ -113,6 +138,45 @@ def test_the_comparisons_own_file_is_good(monkeypatch: pytest.MonkeyPatch):
             f"{LAYERS}[0].Repeat.time: no such key; did you mean times?",
         ),
         (f"{LAYERS}.0", {"Repeat": {"times": 2}}, f"{LAYERS}[0].Repeat.layers: is missing"),
+        (f"{LAYERS}.0", HUGE, f"{LAYERS}[0].Repeat.layers: is a network of 1,001 layers or more"),
+        (
+            f"{LAYERS}.0",
+            {"Repeat": {"times": 9, "layers": [{"ResidualBlock": {"filters": 2}}] * 9}},
+            f"{LAYERS}: is a network of 730 layers or more: at most 600 can be built",
+        ),
+        (
+            f"{LAYERS}.0",
+            {"Add": [["ReLU"], []]},
+            f"{LAYERS}[0]: Add takes a mapping, Add: {{branches: [[...], [...]]}}",
+        ),
+        (f"{LAYERS}.0", "Multiply", f"{LAYERS}[0].Multiply.branches: is missing"),
+        (
+            f"{LAYERS}.0",
+            {"Concatenate": {"branches": [["ReLU"]]}},
+            f"{LAYERS}[0].Concatenate.branches: must list 2 or more",
+        ),
+        (
+            f"{LAYERS}.0",
+            {"Concatenate": {"branches": ["ReLU", "ELU"]}},
+            f"{LAYERS}[0].Concatenate.branches[0]: must be a list of layers",
+        ),
+        (
+            f"{LAYERS}.0",
+            {"Concatenate": {"branches": [[], ["Relu"]]}},
+            f"{LAYERS}[0].Concatenate.branches[1][0]: no layer is named 'Relu'; did you mean ReLU?",
+        ),
+        (
+            f"{LAYERS}.0",
+            {"ReLU": {"name": "erste Schicht"}},
+            f"{LAYERS}[0].ReLU.name: must consist of the letters a to z, digits, - and _, ",
+        ),
+        (f"{LAYERS}.0", {"ReLU": {"name": "é"}}, f"{LAYERS}[0].ReLU.name: must consist of"),
+        (f"{LAYERS}.0", {"ReLU": {"name": 1}}, f"{LAYERS}[0].ReLU.name: must be text, not 1"),
+        (
+            f"{LAYERS}.0",
+            {"Dense": {"units": 10**20}},
+            f"{LAYERS}[0].Dense.units: must be at most 2,147,483,647 in size, not 1000000000",
+        ),
         (
             f"{LAYERS}.0",
             {"ResidualBlock": {"filters": 2, "strides": 0}},

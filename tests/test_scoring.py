@@ -132,6 +132,14 @@ CONVOLUTION = "Conv2D: {filters: 4, kernel_size: 3, padding: same}"
         (f"- {CONVOLUTION}", PIXELS * 9 * 4 + 4 * DENSE),
         ("- SeparableConv2D: {filters: 5, kernel_size: 1}", PIXELS * (1 + 5) + 5 * DENSE),
         ("- PReLU", DENSE),
+        (
+            "- Conv2DTranspose: {filters: 4, kernel_size: 2, strides: 2}",
+            PIXELS * 4 * 4 + 4 * (4 * DENSE),
+        ),
+        (
+            "- Reshape: {target_shape: [28, 28]}\n- LSTM: {units: 3}",
+            28 * (28 + 3) * 4 * 3 + 3 * 10,
+        ),
         ("- PReLU: {shared_axes: [1, 2]}\n- BatchNormalization", DENSE),
         ("- LayerNormalization: {axis: [1, 2, 3]}", DENSE),
         (

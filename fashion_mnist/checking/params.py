@@ -12,13 +12,17 @@ from pydantic import BaseModel, Field, ValidationError
 from fashion_mnist.candidates.jobs import Baseline, Split, Train
 from fashion_mnist.errors import InputError, one_line
 from fashion_mnist.ingest.schema import Preprocess
-from fashion_mnist.learning.schema import BLOCKS, Layer, Recipe, Section
+from fashion_mnist.learning.schema import BLOCKS, MERGES, Layer, Recipe, Section, nested
 from fashion_mnist.model_files.names import ACTIVATIONS, AUGMENTATIONS, LAYERS, OPTIMIZERS
 from fashion_mnist.storage import parameters
 from fashion_mnist.storage.parameters import PARAMS
 
 LOCK = Path("dvc.lock")
 NAME = re.compile(r"[\w-]+")  # DVC gives a meaning to dots, brackets and braces
+NAME_IN_KERAS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")  # TensorFlow takes no others
+LAYERS_OF_A_RESIDUAL_BLOCK = 8
+MOST_LAYERS = 600  # Keras recurses through a network, and Python ends that at about a thousand
+LARGEST = 2**31 - 1  # that libraries take as a whole number
 
 PLAINLY = {  # what pydantic calls a value
     r"a valid dictionary( or instance of \w+)?": "a mapping",
@@ -69,7 +73,7 @@ def load(path: str | Path = PARAMS) -> Params:
 
 
 def check_entries(
-    path: str | Path, values: Mapping[str, Any], key: str, check: Callable[[str, Any], None]
+    path: str | Path, values: Mapping[str, Any], key: str, check: Callable[[str, Any], object]
 ) -> None:
     """Call `check(place, entry)` for each entry of `values[key]`.
 
@@ -80,7 +84,9 @@ def check_entries(
     if not isinstance(entries, dict):
         return  # the schema words it
     for name, entry in entries.items():
-        if not isinstance(name, str) or not NAME.fullmatch(name):
+        if not isinstance(name, str):
+            raise InputError(f"{path}: {key}: the name {name!r} is not text: quote it, '{name}'")
+        if not NAME.fullmatch(name):
             raise InputError(
                 f"{path}: {key}: the name {name!r} must consist of letters, digits, - and _, "
                 "because other characters have a meaning in DVC"
@@ -91,18 +97,27 @@ def check_entries(
             raise InputError(f"{path}: {error}") from None
 
 
-def check_layers(place: str, value: Any) -> None:
-    """Check a list of layers and blocks.
+def check_layers(place: str, value: Any, may_be_empty: bool = False) -> int:
+    """Check a list of layers and blocks; return how many layers of Keras it becomes, or more.
 
     Raises:
-        InputError: one of them is written in another way or has an unknown name.
+        InputError: one of them is written in another way or has an unknown name, or there are
+            more than Keras can build.
     """
-    if not isinstance(value, list) or not value:
-        raise InputError(f"{place}: must be a list of one or more layers")
+    if not isinstance(value, list) or not (value or may_be_empty):
+        raise InputError(
+            f"{place}: must be a list of {'' if may_be_empty else 'one or more '}layers"
+        )
+    count = 0
     for i, entry in enumerate(value):
         name, arguments = _named(f"{place}[{i}]", "layer", LAYERS | BLOCKS.keys(), entry)
-        if name in BLOCKS:
-            _check_block(f"{place}[{i}].{name}", BLOCKS[name], arguments)
+        count += _check_block(f"{place}[{i}].{name}", name, arguments) if name in BLOCKS else 1
+        if count > MOST_LAYERS:
+            raise InputError(
+                f"{place}: is a network of {count:,} layers or more: "
+                f"at most {MOST_LAYERS} can be built"
+            )
+    return count
 
 
 def check_recipe(place: str, value: Any) -> None:
@@ -116,7 +131,14 @@ def check_recipe(place: str, value: Any) -> None:
     if "optimizer" in value:
         at = f"{place}.optimizer"
         name, arguments = _named(at, "optimizer", OPTIMIZERS, value["optimizer"])
-        rate = arguments.get("learning_rate")
+        if "learning_rate" not in arguments:
+            for key in arguments:
+                if likely(key, ["learning_rate"]):
+                    raise InputError(
+                        f"{at}.{name} has no argument {key!r}; did you mean learning_rate?"
+                    )
+            raise InputError(f"{at}.{name}.learning_rate: is missing")
+        rate = arguments["learning_rate"]
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 < rate < 1e9:
             raise InputError(f"{at}.{name}.learning_rate: must be a number above 0, not {rate!r}")
     if isinstance(value.get("augmentation"), list):
@@ -140,9 +162,17 @@ def validated(path: str | Path, values: Mapping[str, Any], schema: type[Model]) 
 
 def suggest(name: str, known: Iterable[str]) -> str:
     """The likeliest intention behind the unknown `name`, as the end of a sentence."""
-    folded = {each.casefold(): each for each in sorted(known)}
+    known = sorted(known)
+    meant = likely(name, known)
+    return f"did you mean {meant}?" if meant else f"known: {', '.join(known)}"
+
+
+def likely(name: str, known: Iterable[str]) -> str | None:
+    """The one that is closest to `name`, or that `name` abbreviates, as `lr` does; None if none."""
+    folded = {each.casefold(): each for each in known}
+    initials = {"".join(w[:1] for w in each.split("_")): each for each in folded if "_" in each}
     close = get_close_matches(name.casefold(), folded, n=1)
-    return f"did you mean {folded[close[0]]}?" if close else f"known: {', '.join(folded.values())}"
+    return folded[close[0]] if close else folded.get(initials.get(name.casefold(), ""))
 
 
 def _named(place: str, what: str, known: Iterable[str], value: Any) -> tuple[str, dict[str, Any]]:
@@ -156,7 +186,8 @@ def _named(place: str, what: str, known: Iterable[str], value: Any) -> tuple[str
         raise InputError(f"{place}: no {what} is named {name!r}; {suggest(str(name), known)}")
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, dict) or not all(isinstance(k, str) for k in arguments):
-        raise InputError(f"{place}: {name} takes a mapping, {name}: {{argument: value}}")
+        how = "branches: [[...], [...]]" if name in MERGES else "argument: value"
+        raise InputError(f"{place}: {name} takes a mapping, {name}: {{{how}}}")
     for key, argument in arguments.items():
         _check_argument(f"{place}.{name}.{key}", key, argument)
     return name, arguments
@@ -171,6 +202,10 @@ def _check_argument(place: str, key: str, value: Any) -> None:
             _check_argument(place, key, each)
     if isinstance(value, float) and not math.isfinite(value):
         raise InputError(f"{place}: must be a finite number, not {value}")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        raise InputError(f"{place}: must be at most {LARGEST:,} in size, not {value}")
+    if key == "name":
+        _check_name(place, value)
     if not isinstance(value, str):
         return
     if _is_number(value):
@@ -189,14 +224,30 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def _check_block(place: str, schema: type[Section], arguments: Mapping[str, Any]) -> None:
-    for key in ("layers", "shortcut"):
-        if arguments.get(key):
-            check_layers(f"{place}.{key}", arguments[key])
+def _check_name(place: str, value: Any) -> None:
+    """Check a name that is given to a layer or an optimizer."""
+    if not isinstance(value, str):
+        raise InputError(f"{place}: must be text, not {value!r}: quote it, or leave it out")
+    if not NAME_IN_KERAS.fullmatch(value):
+        raise InputError(
+            f"{place}: must consist of the letters a to z, digits, - and _, "
+            f"and begin with a letter or digit, not {value!r}"
+        )
+
+
+def _check_block(place: str, name: str, arguments: Mapping[str, Any]) -> int:
+    """Check a block; return how many layers it becomes."""
+    schema, count = BLOCKS[name], LAYERS_OF_A_RESIDUAL_BLOCK if name == "ResidualBlock" else 0
+    if name in MERGES and not isinstance(arguments.get("branches", []), list):
+        raise InputError(f"{place}.branches: must be a list of lists of layers")
+    for key, layers in nested(arguments):
+        may_be_empty = key != "layers"
+        count += check_layers(f"{place}.{key}", layers, may_be_empty)
     try:
         schema.model_validate(arguments)
     except ValidationError as error:
         raise InputError(f"{place}.{_sentence(error, schema)}") from None
+    return count * arguments.get("times", 1) + 1
 
 
 def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
@@ -215,10 +266,15 @@ def _sentence(error: ValidationError, schema: type[BaseModel]) -> str:
     else:
         said = first["msg"].replace("Input should be", "must be")
         said = re.sub(r"\w+ should have at least 1 item after validation, not 0", "is empty", said)
+        said = re.sub(
+            r"\w+ should have at least (\d+) items after.*", r"must list \1 or more", said
+        )
         for words, plain in PLAINLY.items():
             said = re.sub(words, plain, said)
         if not isinstance(first["input"], Mapping | list | BaseModel):
             said += f", not {first['input']!r}"
+            if first["type"] == "string_type" and first["input"] is not None:
+                said += f": quote it, '{first['input']}'"
     return one_line(f"{path}: {said}" if path else said)
 
 

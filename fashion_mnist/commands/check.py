@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> None:
     config = params.load()
     kind = datasets.kind(config.dataset, datasets.load(config.dataset))
     train, baseline = config.train, config.baseline
-    chosen = {(each.architecture, each.recipe) for each in (baseline, train)}
+    used = {(each.architecture, each.recipe) for each in (baseline, train)}
+    chosen = used.copy()
     if not arguments.used:  # each of the others beside what `train` names
         chosen |= {(name, train.recipe) for name in config.architectures}
         chosen |= {(train.architecture, name) for name in config.recipes}
@@ -48,21 +49,21 @@ def run(arguments: argparse.Namespace) -> None:
         notes = ["which architectures fit the data set is checked after `dvc repro preprocess`"]
         console.note(path, notes)
         return
-    wanted = [jobs.job(values, *names, train, kind) for names in sorted(chosen)]
+    wanted = {names: jobs.job(values, *names, train, kind) for names in sorted(chosen)}
     # A job that was trained before is valid: it needs no Keras, which takes seconds to load.
-    unknown = [
-        job
-        for job in wanted
+    unknown = {
+        names: job
+        for names, job in wanted.items()
         if not any(
             all(
-                key in used and used[key] == parameters.value_of(values, key)
+                key in recorded and recorded[key] == parameters.value_of(values, key)
                 for key in (job.layers_key, job.recipe_key)
             )
-            for used in trained.values()
+            for recorded in trained.values()
         )
-    ]
+    }
     if unknown:
         from fashion_mnist.checking import trial
 
-        for job in unknown:
-            trial.check(job)
+        for names, job in unknown.items():
+            trial.check(job, is_used=names in used)

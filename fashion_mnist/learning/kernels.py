@@ -59,10 +59,11 @@ class _FusedBatchNormalization(keras.layers.BatchNormalization):
     """Normalization in one kernel, and its gradient in another: 59 to 13 ms of `five-conv`."""
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if not (training and self.trainable and len(inputs.shape) == 4):
-            return super().call(inputs, training=training, mask=mask)
         import tensorflow as tf
 
+        computes = inputs.dtype in (tf.float32, tf.bfloat16) and len(inputs.shape) == 4
+        if not (training and self.trainable and computes):
+            return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=inputs,
             scale=tf.cast(self.gamma, tf.float32),
@@ -111,10 +112,13 @@ def cheaper(network: keras.Model) -> Iterator[None]:
 
 def _is_plain(layer: keras.layers.BatchNormalization) -> bool:
     special = layer.renorm or layer.synchronized or not (layer.scale and layer.center)
-    return layer.axis in (-1, 3) and not special
+    return layer.axis in (-1, 3) and layer.variable_dtype == "float32" and not special
 
 
 def _rectifies(layer: keras.layers.Layer) -> bool:
+    """Whether its output is rectified, and nothing except the next layer sees that."""
+    if layer.activity_regularizer:
+        return False
     if type(layer) is keras.layers.ReLU:
         return (layer.max_value, layer.negative_slope, layer.threshold) == (None, 0, 0)
     return getattr(layer, "activation", None) is keras.activations.relu

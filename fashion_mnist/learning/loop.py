@@ -6,6 +6,7 @@ from typing import Protocol
 
 import numpy as np
 
+from fashion_mnist.errors import InputError
 from fashion_mnist.learning import batches, kernels, networks, prediction, recipes
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.batches import Examples
@@ -21,6 +22,10 @@ class Diverged(Exception):  # noqa: N818
 
     def __init__(self, epoch: int) -> None:
         self.epoch = epoch
+
+
+class Refused(Exception):  # noqa: N818
+    """Keras or its backend cannot train the network; `__cause__` is the error."""
 
 
 class Progress(Protocol):
@@ -72,6 +77,7 @@ def fit(
 
     Raises:
         Diverged: a loss became infinite or not a number.
+        Refused: the network cannot be trained so, or memory is short.
     """
     recipe = job.recipe
     steps = steps_per_epoch(len(training.labels), recipe)
@@ -90,13 +96,18 @@ def fit(
             number = len(state.history) + 1
             random = np.random.default_rng([job.seed, number])
             arrays = batches.epoch(training.images, targets, recipe, random)
-            with half_precision(network):
-                means = trainer.fit(
-                    **in_batches(recipe.batch_size, *arrays),
-                    shuffle=False,
-                    verbose=0,
-                    callbacks=[callback],
-                ).history
+            try:
+                with half_precision(network):
+                    means = trainer.fit(
+                        **in_batches(recipe.batch_size, *arrays),
+                        shuffle=False,
+                        verbose=0,
+                        callbacks=[callback],
+                    ).history
+            except (InputError, OSError):  # about its progress
+                raise
+            except Exception as error:  # Keras and its backend raise anything at all
+                raise Refused from error
             scores = (math.nan, math.nan)
             if validation:
                 probabilities = prediction.predict_uint8(trainer, validation.images)
@@ -133,6 +144,27 @@ def compiled(network: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
     optimizer.exclude_from_weight_decay([v for v in trainer.trainable_variables if v.ndim < 2])
     optimizer.build(trainer.trainable_variables)
     return trainer
+
+
+def try_step(network: keras.Model, job: Job, is_compiled: bool) -> None:
+    """Take one step as `fit` does, on two black images; the network's weights change.
+
+    Args:
+        network: from `build`.
+        job: that the network was built for.
+        is_compiled: as in a training. Otherwise, the same is computed in less time.
+
+    Raises:
+        Exception: the network cannot be trained so; the type depends on how.
+    """
+    recipe = job.recipe
+    trainer = compiled(network, recipe, steps=1)
+    trainer.run_eagerly = not is_compiled
+    images = np.zeros((2, *job.kind.image_shape), np.uint8)
+    targets = np.eye(len(job.kind.classes), dtype=np.float32)[:2]
+    scaled = recipes.scaled_dropout(network, recipe.dropout_scale)
+    with scaled, kernels.cheaper(network), half_precision(network):
+        trainer.train_on_batch(images, targets)
 
 
 def steps_per_epoch(images: int, recipe: Recipe) -> int:

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fashion_mnist.learning.backend import keras
-from fashion_mnist.learning.schema import BLOCKS, Layer
+from fashion_mnist.learning.schema import BLOCKS, MERGES, Layer, nested
 from fashion_mnist.storage.dataset import Kind
 
+ATTENTION = "MultiHeadAttention"  # of a sequence to itself: it takes its input twice
 CLASSES = "classes"  # as `units`: one for each class of the data set
 CONVOLUTION = {"kernel_size": 3, "padding": "same", "use_bias": False}
 
@@ -39,7 +40,8 @@ def build(layers: Sequence[Layer], kind: Kind) -> keras.Model:
     image = keras.Input(kind.image_shape, name="image")
     output = _Stack(len(kind.classes)).through("", layers, image)
     network = keras.Model(image, output, name="network")
-    if not any(name in BLOCKS for name, _ in layers):  # a plain stack is simpler to read
+    if not any(name in BLOCKS or name == ATTENTION for name, _ in layers):
+        # A plain stack is simpler to read.
         network = keras.Sequential([image, *network.layers[1:]], name="network")
     return network
 
@@ -64,11 +66,22 @@ class _Stack:
                 for _ in range(arguments["times"]):
                     x = self.through(f"{place}.layers", arguments["layers"], x)
                 return x
-            case "Residual":
-                return self._residual(place, arguments, x)
             case "ResidualBlock":
                 return self.through(place, residual_block(x.shape[-1], **arguments), x)
-        arguments = counted(arguments, self._classes)
+            case "Residual":
+                return self._merged(place, "Add", arguments, x)
+            case _ if kind in MERGES:
+                return self._merged(place, kind, arguments, x)
+        inputs = [x, x] if kind == ATTENTION else [x]
+        return self._layer(place, kind, counted(arguments, self._classes), inputs)
+
+    def _merged(self, place: str, kind: str, arguments: dict[str, Any], x: Any) -> Any:
+        """The outputs of all branches for `x`, merged by a layer; an empty one is the identity."""
+        branches = [self.through(f"{place}.{key}", layers, x) for key, layers in nested(arguments)]
+        return self._layer(place, kind, {}, [branches])
+
+    def _layer(self, place: str, kind: str, arguments: dict[str, Any], inputs: list) -> Any:
+        """The output of a new layer of Keras."""
         self._count[kind] += 1
         name = f"{_snake_case(kind)}_{self._count[kind]}"
         try:
@@ -76,17 +89,13 @@ class _Stack:
         except Exception as error:
             raise LayerError(place) from error
         try:
-            return layer(x)
+            given = layer(*inputs)
         except Exception as error:
-            inputs = x if isinstance(x, list) else [x]
-            raise LayerError(place, [tuple(each.shape[1:]) for each in inputs]) from error
-
-    def _residual(self, place: str, arguments: dict[str, Any], x: Any) -> Any:
-        """`layers` and `shortcut` added; an empty shortcut is the identity."""
-        branches = [
-            self.through(f"{place}.{key}", arguments[key], x) for key in ("layers", "shortcut")
-        ]
-        return self._one(place, "Add", {}, branches)
+            taken = inputs[0] if kind in MERGES else inputs[:1]
+            raise LayerError(place, [tuple(each.shape[1:]) for each in taken]) from error
+        if isinstance(given, list | tuple):
+            raise LayerError(place) from ValueError("gives several outputs: only one can be used")
+        return given
 
 
 def residual_block(channels: int, filters: int, strides: int, preactivation: bool) -> list[Layer]:

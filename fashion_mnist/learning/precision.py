@@ -33,7 +33,10 @@ def half_precision(network: keras.Model) -> Iterator[None]:
 
     Afterwards the layers, and the file that they are saved in, hold no trace of it.
     """
-    changed = network.layers[:-1] if has_fast_bfloat16() else []
+    layers = network.layers[:-1] if has_fast_bfloat16() else []
+    changed = [
+        inner for layer in layers for inner in layer._flatten_layers() if _computes_in_half(inner)
+    ]
     policies = [layer.dtype_policy for layer in changed]
     try:
         for layer in changed:
@@ -42,3 +45,13 @@ def half_precision(network: keras.Model) -> Iterator[None]:
     finally:
         for layer, policy in zip(changed, policies, strict=True):
             layer.dtype_policy = policy
+
+
+def _computes_in_half(layer: keras.layers.Layer) -> bool:
+    """Whether a layer can be trained in bfloat16.
+
+    A penalty on its output is part of the loss, which is float32; TensorFlow has no gradient of
+    that resampling.
+    """
+    resamples = getattr(layer, "interpolation", "").startswith("lanczos")
+    return not layer.activity_regularizer and not resamples

@@ -1,7 +1,9 @@
 """What a recipe adds to a network: optimizer, learning rate, augmentation, dropout."""
 
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from fashion_mnist.learning import batches
 from fashion_mnist.learning.backend import keras
@@ -10,6 +12,7 @@ from fashion_mnist.learning.schema import Recipe
 # Smith & Topin 2018 (arXiv:1708.07120): rise to the peak, then fall to zero.
 ONE_CYCLE_START = 1 / 25  # of the peak
 ONE_CYCLE_RISE = 0.3  # of the steps
+RANGE = (0, 1)  # of an image's values, as a network sees them
 
 
 def optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
@@ -50,17 +53,32 @@ def augmentation(recipe: Recipe) -> list[keras.layers.Layer]:
     Flips that `batches.epoch` makes are not among them.
     """
     layers = recipe.augmentation[1:] if batches.flips(recipe) else recipe.augmentation
-    return [getattr(keras.layers, kind)(**arguments) for kind, arguments in layers]
+    return [augmenting(kind, arguments) for kind, arguments in layers]
+
+
+def augmenting(kind: str, arguments: Mapping[str, Any]) -> keras.layers.Layer:
+    """A layer of augmentation for images in [0, 1], where Keras expects 0 to 255."""
+    cls = getattr(keras.layers, kind)
+    has_range = "value_range" in inspect.signature(cls).parameters
+    return cls(**({"value_range": RANGE} if has_range else {}) | dict(arguments))
 
 
 @contextmanager
 def scaled_dropout(network: keras.Model, scale: float) -> Iterator[None]:
     """Within it, `network` drops out `scale` times as much as its architecture tells it to."""
-    rates = {layer: layer.rate for layer in network.layers if hasattr(layer, "rate")}
-    for layer, rate in rates.items():
-        layer.rate = rate * scale
+    rates = list(dropout_rates(network))
+    for layer, name, rate in rates:
+        setattr(layer, name, rate * scale)
     try:
         yield
     finally:
-        for layer, rate in rates.items():
-            layer.rate = rate
+        for layer, name, rate in rates:
+            setattr(layer, name, rate)
+
+
+def dropout_rates(network: keras.Model) -> Iterator[tuple[keras.layers.Layer, str, float]]:
+    """(layer, attribute, value) of each rate, those within recurrent layers and attention too."""
+    for layer in network._flatten_layers():
+        for name in ("rate", "dropout", "recurrent_dropout"):
+            if name in vars(layer):
+                yield layer, name, vars(layer)[name]

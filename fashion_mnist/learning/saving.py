@@ -14,15 +14,20 @@ CLASSES = "classes"  # the attribute that names them, as a JSON list
 
 
 def save(model: keras.Model, path: str | Path, classes: Sequence[str] = ()) -> None:
-    """Write an HDF5 file without optimizer state; unlike a `.keras` file, it holds no dates.
-
-    Args:
-        model: the network.
-        path: of the file.
-        classes: the names that the file remembers, if there are any.
+    """Write `content` to a file.
 
     Raises:
         OSError: the file cannot be written; what was there before remains.
+    """
+    files.write(path, content(model, classes))
+
+
+def content(model: keras.Model, classes: Sequence[str] = ()) -> bytes:
+    """An HDF5 file without optimizer state; unlike a `.keras` file, it holds no dates.
+
+    Args:
+        model: the network.
+        classes: the names that the file remembers, if there are any.
     """
     # HDF5 itself ends the process when the disk is full, so it writes to memory.
     memory = io.BytesIO()
@@ -30,7 +35,7 @@ def save(model: keras.Model, path: str | Path, classes: Sequence[str] = ()) -> N
         legacy_h5_format.save_model_to_hdf5(model, file, include_optimizer=False)
         if classes:
             file.attrs[CLASSES] = json.dumps(list(classes), ensure_ascii=False)
-    files.write(path, memory.getvalue())
+    return memory.getvalue()
 
 
 def load_weights(model: keras.Model, path: str | Path) -> None:

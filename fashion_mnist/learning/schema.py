@@ -3,6 +3,7 @@
 `fashion_mnist.checking.params` words the mistakes in it beforehand.
 """
 
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -11,6 +12,7 @@ from fashion_mnist.storage.dataset import Kind
 
 Seed = Annotated[int, Field(ge=0, lt=2**31)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
+MANY = 10**6  # more than anybody needs, and few enough for every library to count
 
 
 def _named(entry: Any) -> tuple[str, dict[str, Any]]:
@@ -59,15 +61,35 @@ class ResidualBlock(Section):
     preactivation: bool = False
 
 
+class Branches(Section):
+    """A block: lists of layers for the same input, whose outputs a layer of Keras merges.
+
+    An empty list gives the input itself.
+    """
+
+    branches: list[list[Layer]] = Field(min_length=2)
+
+
+MERGES = ("Add", "Concatenate", "Multiply")
 BLOCKS: dict[str, type[Section]] = {
-    block.__name__: block for block in (Repeat, Residual, ResidualBlock)
+    **{block.__name__: block for block in (Repeat, Residual, ResidualBlock)},
+    **dict.fromkeys(MERGES, Branches),
 }
+
+
+def nested(arguments: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """(key, layers) of each list of layers among a block's arguments."""
+    for key in ("layers", "shortcut"):
+        if key in arguments:
+            yield key, arguments[key]
+    for position, branch in enumerate(arguments.get("branches", ())):
+        yield f"branches[{position}]", branch
 
 
 class EarlyStopping(Section):
     """Training ends when the validation loss has not fallen for `patience` epochs."""
 
-    patience: int = Field(ge=1)
+    patience: int = Field(ge=1, le=MANY)
 
 
 class Recipe(Section):
@@ -76,12 +98,12 @@ class Recipe(Section):
     optimizer: Named
     schedule: Literal["constant", "one-cycle", "cosine"] = "constant"
     warmup: float = Field(default=0.0, ge=0, lt=1)  # share of a cosine's steps
-    batch_size: int = Field(ge=1)
-    epochs: int = Field(ge=1)
+    batch_size: int = Field(ge=1, le=MANY)
+    epochs: int = Field(ge=1, le=MANY)
     label_smoothing: float = Field(default=0.0, ge=0, lt=1)
-    dropout_scale: float = Field(default=1.0, ge=0)  # times the architecture's rates
+    dropout_scale: float = Field(default=1.0, ge=0, le=MANY)  # times the architecture's rates
     augmentation: list[Named] = []
-    mixup: float = Field(default=0.0, ge=0)  # alpha; 0 mixes nothing
+    mixup: float = Field(default=0.0, ge=0, le=MANY)  # alpha; 0 mixes nothing
     early_stopping: EarlyStopping | None = None
 
 

@@ -83,7 +83,7 @@ def adapted(
     before, after, notes = [], [], []
     if model.input_shape[1:] != kind.image_shape:
         before.append(keras.layers.Reshape(model.input_shape[1:], name="image_shape"))
-    scaling = [] if sees_0_to_1 else [op.name for op in _first(model) if _expects_255(op)]
+    scaling = [] if sees_0_to_1 else expecting_255(model)
     if scaling:
         before.append(keras.layers.Rescaling(255, name="image_range"))
         notes.append(f"its layer {scaling[0]!r} expects images from 0 to 255: it is given these")
@@ -93,6 +93,11 @@ def adapted(
     if note:
         notes.append(note)
     return _extended(before, model, after + change, kind), notes
+
+
+def expecting_255(model: keras.Model) -> list[str]:
+    """Names of the layers that are the first to scale images, and by what suits 0 to 255 only."""
+    return [operation.name for operation in _first(model) if _expects_255(operation)]
 
 
 def _extended(before: list, model: keras.Model, after: list, kind: Kind) -> keras.Model:

@@ -65,7 +65,12 @@ def load(path: str | Path, kind: Kind | None) -> Loaded:
         OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
     path = Path(path)
-    description, weights, keras_2, classes = contents.read(path)
+    return rebuilt(path, contents.read(path), kind)
+
+
+def rebuilt(path: Path, content: contents.Contents, kind: Kind | None) -> Loaded:
+    """What `load` gives for a file with this content; the path is for messages."""
+    description, weights, keras_2, classes = content
     if classes:
         kind = None
     elif kind is None:

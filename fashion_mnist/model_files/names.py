@@ -4,11 +4,12 @@ Keras takes seconds to load; with this list a typo is found without it.
 """
 
 LAYERS = frozenset(
-    """Activation AveragePooling2D BatchNormalization Conv2D Cropping2D Dense DepthwiseConv2D
-    Dropout ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D
-    GroupNormalization LayerNormalization LeakyReLU MaxPooling2D PReLU Permute ReLU Rescaling
-    Reshape SeparableConv2D Softmax SpatialDropout2D UnitNormalization UpSampling2D
-    ZeroPadding2D""".split()
+    """Activation AveragePooling1D AveragePooling2D BatchNormalization Conv1D Conv2D Conv2DTranspose
+    Cropping2D Dense DepthwiseConv2D Dropout ELU EinsumDense Flatten GRU GaussianDropout
+    GaussianNoise GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D
+    GlobalMaxPooling2D GroupNormalization LSTM LayerNormalization LeakyReLU MaxPooling1D
+    MaxPooling2D MultiHeadAttention PReLU Permute ReLU Rescaling Reshape SeparableConv2D Softmax
+    SpatialDropout2D UnitNormalization UpSampling2D ZeroPadding2D""".split()
 )
 AUGMENTATIONS = frozenset(
     "RandomErasing RandomFlip RandomRotation RandomTranslation RandomZoom".split()

@@ -4,16 +4,15 @@ import math
 
 from fashion_mnist.learning.backend import keras
 
-# Their weights are multiplied by one number each, as are those of normalizations.
-ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization)
+# Their kernels are multiplied by each place of the input, those of others by each of the output.
+BY_INPUT = (keras.layers.Conv2DTranspose, keras.layers.GRU, keras.layers.LSTM)
 
 
 def multiply_adds(network: keras.Model) -> int:
-    """Multiply-adds of the convolutions and dense layers for one image."""
+    """Multiply-adds with the kernels of convolutions, dense and recurrent layers for one image."""
     total = 0
     for layer in network.layers:
-        if isinstance(layer, ELEMENTWISE):
-            continue
-        kernels = sum(math.prod(w.shape) for w in layer.trainable_weights if len(w.shape) > 1)
-        total += kernels * math.prod(layer.output.shape[1:-1])
+        kernels = sum(math.prod(w.shape) for w in layer.trainable_weights if "kernel" in w.name)
+        places = layer.input if isinstance(layer, BY_INPUT) else layer.output
+        total += kernels * math.prod(places.shape[1:-1])
     return total

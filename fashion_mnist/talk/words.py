@@ -3,8 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from fashion_mnist.learning.schema import Layer, Recipe
+from fashion_mnist.learning.schema import MERGES, Layer, Recipe, nested
 
+SIGNS = {"Residual": " + ", "Add": " + ", "Multiply": " x ", "Concatenate": " | "}  # of branches
 SCHEDULES = {
     "constant": "constant",
     "cosine": "with cosine decay to zero",
@@ -20,9 +21,9 @@ def network(layers: Sequence[Layer]) -> str:
 def _in_short(kind: str, arguments: Mapping[str, Any]) -> str:
     if kind == "Repeat":
         return f"{arguments['times']} x ({network(arguments['layers'])})"
-    if kind == "Residual":
-        branches = (network(arguments[key]) or "identity" for key in ("layers", "shortcut"))
-        return " + ".join(f"({branch})" for branch in branches)
+    if kind in SIGNS:
+        branches = (network(layers) or "identity" for _, layers in nested(arguments))
+        return SIGNS[kind].join(f"({branch})" for branch in branches)
     if kind == "ResidualBlock":
         return f"{kind} {arguments['filters']}"
     return kind
@@ -31,11 +32,12 @@ def _in_short(kind: str, arguments: Mapping[str, Any]) -> str:
 def layer_rows(layers: Sequence[Layer], depth: int = 0) -> Iterator[tuple[int, str, str]]:
     """(depth of nesting, name, arguments) of each layer, from top to bottom."""
     for kind, arguments in layers:
-        inner = {key: value for key, value in arguments.items() if key in ("layers", "shortcut")}
-        yield depth, kind, settings({k: v for k, v in arguments.items() if k not in inner})
-        for key, branch in inner.items():
-            if key == "shortcut":
-                yield depth, "plus", "" if branch else "the input"
+        lists = ("layers", "shortcut", "branches")
+        yield depth, kind, settings({k: v for k, v in arguments.items() if k not in lists})
+        for position, (_, branch) in enumerate(nested(arguments)):
+            if position or kind in MERGES:
+                word = "plus" if kind == "Residual" else "branch"
+                yield depth, word, "" if branch else "the input"
             yield from layer_rows(branch, depth + 1)
 
 
