@@ -96,7 +96,7 @@ def test_a_mistake_within_blocks_is_named_by_its_place():
 
 
 PROBABILITIES = (
-    "the last layer must give probabilities: end with Dense: {units: 10, activation: softmax}"
+    "the last layer must give probabilities: end with Dense: {units: classes, activation: softmax}"
 )
 TEN = "the last layer must give 10 class probabilities per image, not an output"
 
@@ -104,8 +104,14 @@ TEN = "the last layer must give 10 class probabilities per image, not an output"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- Flatten\n- Dense: {units: 9, activation: softmax}", f"{TEN} (9,)"),
-        ("- Dense: {units: 10, activation: softmax}", f"{TEN} (28, 28, 10)"),
+        (
+            "- Flatten\n- Dense: {units: 9, activation: softmax}",
+            f"{TEN} (9,): write `units: classes`",
+        ),
+        (
+            "- Dense: {units: 10, activation: softmax}",
+            f"{TEN} (28, 28, 10): write `units: classes`",
+        ),
         ("- Flatten\n- Dense: {units: 10}", PROBABILITIES),
         ("- Flatten\n- Dense: {units: 10, activation: sigmoid}", PROBABILITIES),
         (
