@@ -233,11 +233,11 @@ def workspace(finished_workspace: Workspace, tmp_path: Path) -> Workspace:
 
 
 @pytest.fixture(scope="session")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Chromium]:
+def chromium() -> Iterator[browser.Chromium]:
     """A headless browser that can reach nothing but files."""
     if browser.EXECUTABLE is None:
         pytest.skip("no chromium or chromium-browser on the PATH: pages are not looked at")
-    with browser.started(tmp_path_factory.mktemp("chromium")) as running:
+    with browser.started() as running:
         yield running
 
 

@@ -19,7 +19,7 @@ from fashion_mnist.learning import prediction
 from fashion_mnist.model_files import loading
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import outs
-from tests.browser import Chromium, Page
+from tests.browser import Chromium, Tab
 from tests.conftest import ROOT, Call
 from tests.jobs import FASHION
 from tests.processes import only_once
@@ -35,6 +35,7 @@ new Promise(ready => {
   look();
 })
 """
+SHOWS_AN_ANSWER = "document.getElementById('answer').checkVisibility()"
 FOUND = """
 ({
   file: document.getElementById("answer").dataset.file,
@@ -73,17 +74,15 @@ def written(shared: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def tab(written: Path, chromium: Chromium) -> Page:
+def tab(written: Path, chromium: Chromium) -> Tab:
     tab = chromium.open(written)
     tab.evaluate(READY)
     return tab
 
 
-def choose(tab: Page, file: Path) -> dict:
+def choose(tab: Tab, file: Path) -> dict:
     """What the page shows after a person has chosen a file."""
-    root = tab.call("DOM.getDocument")["root"]["nodeId"]
-    chooser = tab.call("DOM.querySelector", nodeId=root, selector="#file")["nodeId"]
-    tab.call("DOM.setFileInputFiles", nodeId=chooser, files=[str(file)])
+    tab.page.set_input_files("#file", file)
     tab.evaluate(READY)
     return tab.evaluate(FOUND)
 
@@ -102,6 +101,7 @@ LOSSLESS = {path.name: path.read_bytes() for path in sorted(PICTURES.glob("*.png
     for name in (
         "on black", "on white", "wide", "tall", "small", "a palette", "a transparent palette",
         "GIF", "BMP", "a light cut-out", "a dark cut-out", "turned left",
+        "a date", "a shop's name", "animated.gif", "animated.webp",
     )
 }  # fmt: skip
 LOSSY = {
@@ -124,7 +124,7 @@ def expected() -> dict[str, np.ndarray]:
 
 @pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
 def test_the_page_answers_as_predict_does(
-    tab: Page, expected: dict[str, np.ndarray], tmp_path: Path, name: str
+    tab: Tab, expected: dict[str, np.ndarray], tmp_path: Path, name: str
 ):
     """Both see the same pixels, except of a JPEG or WebP, which each decodes in its own way."""
     data = (LOSSLESS | LOSSY)[name]
@@ -147,7 +147,7 @@ def test_the_page_answers_as_predict_does(
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
-def test_the_page_warns_as_predict_does(tab: Page, tmp_path: Path, kind: str):
+def test_the_page_warns_as_predict_does(tab: Tab, tmp_path: Path, kind: str):
     image, signs = TROUBLE[kind]
     image.save(tmp_path / "a.png")
     found = choose(tab, tmp_path / "a.png")
@@ -163,32 +163,53 @@ def test_the_page_warns_as_predict_does(tab: Page, tmp_path: Path, kind: str):
     ],
 )
 def test_what_is_no_picture_is_told_and_the_next_one_is_answered(
-    tab: Page, tmp_path: Path, name: str, data: bytes, message: str
+    tab: Tab, tmp_path: Path, name: str, data: bytes, message: str
 ):
     (tmp_path / name).write_bytes(data)
     assert choose(tab, tmp_path / name)["problem"].startswith(message)
+    assert not tab.evaluate(SHOWS_AN_ANSWER)
     found = choose(tab, PICTURES / "2-plain.png")
     assert (found["problem"], found["class"]) == ("", "Trouser")
+    assert tab.evaluate(SHOWS_AN_ANSWER)
 
 
+GIVE = """
+(async () => {{
+  const image = document.querySelector("#examples li:nth-child(2) img");
+  const bytes = Uint8Array.from(atob(image.src.split(",")[1]), byte => byte.charCodeAt(0));
+  const data = new DataTransfer();
+  for (const name of {names}) data.items.add(new File([bytes], name, {{type: "image/png"}}));
+  data.setData("text/uri-list", "https://shop.example/");
+  const [Kind, type, member] = {event};
+  const event = new Kind(type, {{[member]: data, bubbles: true, cancelable: true}});
+  document.body.dispatchEvent(event);
+  return event.defaultPrevented;
+}})()
+"""
+EVENTS = ["[DragEvent, 'drop', 'dataTransfer']", "[ClipboardEvent, 'paste', 'clipboardData']"]
+
+
+@pytest.mark.parametrize("event", EVENTS)
 @pytest.mark.parametrize(
-    ("event", "member"),
-    [("DragEvent('drop'", "dataTransfer"), ("ClipboardEvent('paste'", "clipboardData")],
+    ("names", "problem"),
+    [
+        (["a.png"], ""),
+        (["a.png", "b.png"], "these are 2 files: give one at a time"),
+        ([], "this is not a file: save the picture, and choose its file"),
+    ],
 )
-def test_a_picture_is_dropped_or_pasted(tab: Page, event: str, member: str):
-    tab.evaluate(f"""(async () => {{
-      const image = document.querySelector("#examples li:nth-child(2) img");
-      const bytes = Uint8Array.from(atob(image.src.split(",")[1]), byte => byte.charCodeAt(0));
-      const data = new DataTransfer();
-      data.items.add(new File([bytes], "{member}.png", {{type: "image/png"}}));
-      document.body.dispatchEvent(new {event}, {{{member}: data, bubbles: true}}));
-    }})()""")
+def test_one_dropped_or_pasted_picture_is_answered_and_anything_else_is_told(
+    tab: Tab, event: str, names: list[str], problem: str
+):
+    assert tab.evaluate(GIVE.format(event=event, names=names)), "the browser would leave the page"
     tab.evaluate(READY)
     found = tab.evaluate(FOUND)
-    assert (found["file"], found["class"]) == (f"{member}.png", "Trouser")
+    assert found["problem"] == problem
+    assert tab.evaluate(SHOWS_AN_ANSWER) == (not problem)
+    assert problem or (found["file"], found["class"]) == ("a.png", "Trouser")
 
 
-def test_each_example_is_classified_by_a_click(tab: Page):
+def test_each_example_is_classified_by_a_click(tab: Tab):
     answers = []
     for number in range(len(demo.EXAMPLES)):
         tab.evaluate(f"document.querySelectorAll('#examples button')[{number}].click()")
@@ -202,19 +223,17 @@ def test_each_example_is_classified_by_a_click(tab: Page):
 def test_the_page_fits_the_window_and_reaches_nothing(
     written: Path, chromium: Chromium, scheme: str, width: int
 ):
-    before = len(chromium.asked)
-    tab = chromium.open(written, width=width)
-    tab.prefer(scheme)
+    tab = chromium.open(written, width=width, color_scheme=scheme)
     tab.evaluate(READY)
     assert tab.evaluate("document.documentElement.scrollWidth") <= width
     assert tab.evaluate("document.getElementById('class').textContent") == "T-shirt/top"
     assert tab.errors == []
     assert tab.requests == []
-    assert chromium.asked[before:] == []
 
 
-def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Page):
-    tree = tab.call("Accessibility.getFullAXTree")["nodes"]
+def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Tab):
+    session = tab.page.context.new_cdp_session(tab.page)
+    tree = session.send("Accessibility.getFullAXTree")["nodes"]
     controls = [
         node for node in tree if node["role"]["value"] in ("button", "image", "table", "rowheader")
     ]
@@ -224,6 +243,16 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Page):
       control.focus();
       return document.activeElement === control;
     })""")
+
+
+def test_bars_show_in_the_colours_that_a_user_forces(written: Path, chromium: Chromium):
+    tab = chromium.open(written, forced_colors="active")
+    tab.evaluate(READY)
+    bar, track = (
+        tab.evaluate(f"getComputedStyle(document.querySelector('{place}')).backgroundColor")
+        for place in (".track div", ".track")
+    )
+    assert bar != track
 
 
 class Registry(http.server.BaseHTTPRequestHandler):

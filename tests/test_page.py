@@ -68,7 +68,6 @@ def test_every_plot_is_drawn_without_errors_or_requests(
     page = tmp_path / "page/index.html"
     tab = chromium.open(page, before=LISTEN)
     drawn = tab.evaluate("Promise.all(drawn)")
-    tab.screenshot(tmp_path / "page.png")
     assert len(drawn) == len(LABELS)
     for (marks, texts), labels in zip(drawn, LABELS, strict=True):
         assert marks > 1
@@ -79,7 +78,6 @@ def test_every_plot_is_drawn_without_errors_or_requests(
     assert tab.evaluate("[...document.images].every(image => image.naturalWidth > 0)")
     assert tab.errors == []
     assert tab.requests == []
-    assert chromium.asked == []
 
 
 def test_what_a_page_does_wrong_is_noticed(chromium: Chromium, tmp_path: Path):
@@ -89,11 +87,7 @@ def test_what_a_page_does_wrong_is_noticed(chromium: Chromium, tmp_path: Path):
         '<!DOCTYPE html><img src="http://example.invalid/picture.png">'
         "<script>console.error('said'); throw new Error('thrown')</script>"
     )
-    before = len(chromium.asked)
     tab = chromium.open(page)
     assert any("said" in error for error in tab.errors)
     assert any("thrown" in error for error in tab.errors)
     assert tab.requests == ["http://example.invalid/picture.png"]
-    asked = chromium.asked[before:]
-    del chromium.asked[before:]
-    assert [line.split()[1] for line in asked] == ["http://example.invalid/picture.png"]

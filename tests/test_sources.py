@@ -259,6 +259,12 @@ GOOD = {
     "gzipped": case(lambda place: place.server({f"{NAME}.gz": body(ZIPPED)})),
     "plain": case(lambda place: place.server({NAME: body(BODY)})),
     "gzipped in name only": case(lambda place: place.server({f"{NAME}.gz": body(BODY)})),
+    "plain, where other names are forbidden": case(
+        lambda place: place.server({f"{NAME}.gz": body(b"", 403), NAME: body(BODY)})
+    ),
+    "plain, where other names give a web page": case(
+        lambda place: place.server({f"{NAME}.gz": body(b"<html>"), NAME: body(BODY)})
+    ),
     "dotted": case(lambda place: place.server({DOTTED: body(BODY)})),
     "gzipped in transit": case(
         lambda place: place.server({NAME: body(ZIPPED, Content_Encoding="gzip")})

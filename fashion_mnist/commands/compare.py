@@ -11,7 +11,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fashion_mnist.commands import project
 from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.reporting import metrics
 from fashion_mnist.storage import outs, parameters
 from fashion_mnist.talk import console
 
@@ -38,7 +40,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: this is not a git repository, or there is no such run.
     """
-    _require_repository()
+    project.require()
     experiments = _experiments()
     runs = {name: experiments.get(name, name) for name in arguments.runs} or experiments
     found = {"HEAD": _committed("HEAD"), WORKSPACE: _in_workspace()}
@@ -55,31 +57,17 @@ def run(arguments: argparse.Namespace) -> None:
                 console.say(f"  {change}")
 
 
-def _require_repository() -> None:
-    try:
-        _git("rev-parse", "--git-dir")
-    except InputError as error:
-        if "not a git repository" in str(error):
-            said = "this is not a git repository, so no commits can be compared"
-            raise InputError(said) from None
-        raise
-
-
 def _experiments() -> dict[str, str]:
     """The experiments that start from the last commit: name to commit."""
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo() as repo:
-            return {
-                name: revision
-                for experiments in repo.experiments.ls().values()
-                for name, revision in experiments
-                if revision
-            }
-    except DvcException as error:
-        raise InputError(first_sentence(error)) from None
+    # As `dvc exp list` finds them, which needs a folder that it can write to.
+    head = _git("rev-parse", "HEAD").decode().strip()
+    listed = _git(
+        "for-each-ref",
+        "--format=%(refname:lstrip=4) %(objectname)",
+        f"refs/exps/{head[:2]}/{head[2:]}/",
+    )
+    lines = listed.decode().splitlines()
+    return dict(line.split() for line in lines)
 
 
 def _committed(revision: str) -> tuple[Any, Any, Any]:
@@ -90,7 +78,10 @@ def _committed(revision: str) -> tuple[Any, Any, Any]:
 
 
 def _in_workspace() -> tuple[Any, Any, Any]:
-    return _parsed(WORKSPACE, [Path(path).read_bytes() for path in FILES])
+    try:
+        return _parsed(WORKSPACE, [Path(path).read_bytes() for path in FILES])
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename} is missing: `dvc repro` makes it") from None
 
 
 def _parsed(run: str, contents: Sequence[bytes]) -> tuple[Any, Any, Any]:
@@ -98,15 +89,15 @@ def _parsed(run: str, contents: Sequence[bytes]) -> tuple[Any, Any, Any]:
     values, selection, scores = map(parameters.decoded, places, contents)
     return (
         parameters.from_yaml(places[0], values),
-        _parsed_json(places[1], selection),
-        _parsed_json(places[2], scores),
+        metrics.checked(places[1], _parsed_json(places[1], selection), metrics.Scored),
+        metrics.checked(places[2], _parsed_json(places[2], scores), metrics.TestScored),
     )
 
 
 def _parsed_json(place: str, text: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{place} is damaged: {first_sentence(error)}") from None
 
 

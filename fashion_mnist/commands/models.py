@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fashion_mnist.checking import datasets, params
+from fashion_mnist.commands import project
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest.schema import DataSet
 from fashion_mnist.storage import outs
@@ -56,6 +57,8 @@ def load(path: Path, kind: Kind | None) -> "loading.Loaded":
         InputError: the model cannot be used.
         OSError: the file cannot be read.
     """
+    if path in (outs.BEST_MODEL, *NAMES.values()) and not path.exists():
+        project.require()
     # Keras takes seconds to load.
     from fashion_mnist.model_files import loading
 

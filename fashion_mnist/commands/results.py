@@ -3,7 +3,8 @@
 import argparse
 
 from fashion_mnist.checking import params
-from fashion_mnist.storage import outs, records
+from fashion_mnist.reporting import metrics
+from fashion_mnist.storage import outs
 from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist results"
@@ -21,7 +22,9 @@ def run(_: argparse.Namespace) -> None:
     """
     config = params.load()
     names = [outs.BASELINE, *outs.candidates(config.train.splits)]
-    validation = {name: records.read_json(outs.files(name).metrics)["validation"] for name in names}
-    best = records.read_json(outs.SELECTION)["best"]
+    models = {name: metrics.read(outs.files(name).metrics, metrics.Model) for name in names}
+    best = metrics.read(outs.SELECTION, metrics.Selection)["best"]
+    scores = metrics.read(outs.TEST_SCORES, metrics.TestScores)
+    validation = {name: model["validation"] for name, model in models.items()}
     console.say(results.table(validation, best, config.dataset))
-    console.say(results.final_scores(records.read_json(outs.TEST_SCORES), config.dataset))
+    console.say(results.final_scores(scores, config.dataset))

@@ -2,7 +2,7 @@
 
 import argparse
 
-from fashion_mnist.commands import models
+from fashion_mnist.commands import models, project
 from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist score models/baseline.h5"
@@ -19,6 +19,7 @@ def run(arguments: argparse.Namespace) -> None:
     Raises:
         InputError: the file is not a model for these images, or the test set is missing.
     """
+    project.require()
     # Keras takes seconds to load.
     from fashion_mnist.learning import prediction
     from fashion_mnist.model_files import adapting

@@ -42,22 +42,20 @@ async function classify(file, name) {
     problem = `${name}: ${error.message}`;
   }
   if (number !== latest) return;
+  tell(problem);
+}
+
+/** Show the answer, or why there is none. */
+function tell(problem) {
   at("problem").textContent = problem;
   at("problem").hidden = !problem;
+  at("answer").hidden = Boolean(problem);
+  if (problem) at("picture").hidden = true;
   at("answer").setAttribute("aria-busy", "false");
 }
 
 async function answered(file) {
-  let bitmap;
-  try {
-    // The bytes of the file, as Pillow decodes them.
-    bitmap = await createImageBitmap(
-      file, {colorSpaceConversion: "none", premultiplyAlpha: "none"});
-  } catch {
-    throw new Error("is not a picture that this browser can read: save it as PNG, JPEG or WebP");
-  }
-  const seen = read(bitmap);
-  bitmap.close();
+  const seen = await read(file);
   let classifier;
   try {
     classifier = await network;
@@ -99,12 +97,17 @@ function show(file, name, seen, probabilities) {
   at("answer").dataset.file = name;
 }
 
-/** The first file that was dropped or pasted. */
-function take(event, data) {
-  const [file] = data.files;
-  if (!file) return;
+/** Classify what was dropped or pasted; for a link, the browser would leave the page. */
+function take(event, {files}) {
   event.preventDefault();
-  classify(file, file.name);
+  if (files.length === 1) {
+    classify(files[0], files[0].name);
+    return;
+  }
+  latest++;
+  tell(files.length
+    ? `these are ${files.length} files: give one at a time`
+    : "this is not a file: save the picture, and choose its file");
 }
 
 at("file").addEventListener("change", ({target}) => {

@@ -1,18 +1,54 @@
 "use strict";
-// The steps of fashion_mnist/commands/pictures.py, and Pillow's resampling, in the same integers.
+// The steps of fashion_mnist/pictures/garments.py, and Pillow's resampling, in the same integers.
 // Decoders differ: Pillow decodes JPEGs of more than 1024 pixels smaller, and a browser gives only
 // the upper 8 of 16 bits, reads no TIFF, and may leave a WebP as the camera held it.
 
 const {
-  APART, BLACK, EDGE, EVEN_BORDER, FILLED, LARGE_PART, LIGHT, MOST_FRAMES, MOST_PIXELS, SAME_GRAY,
-  TRANSPARENT, TRIMMED, UNEVEN, UNIFORM, WIDEST_FRAME, WORKING_EDGE,
+  APART, BLACK, EDGE, EVEN_BORDER, FILLED, LARGE_PART, LIGHT, MOST_FRAMES, MOST_NESTED, MOST_PIXELS,
+  NEAR, SAME_GRAY, SMALLER, SMALL_PART, TRANSPARENT, TRIMMED, UNEVEN, UNIFORM, WIDEST_FRAME,
+  WORKING_EDGE,
 } = CONSTANTS;
 const STRIP = 256;  // lines that are decoded at a time: a canvas may not be as large as a picture
 
+/** What the network sees of the first frame that shows something. */
+async function read(file) {
+  for await (const bitmap of frames(file)) {
+    const seen = prepared(bitmap);
+    bitmap.close();
+    if (seen.pixels.some(Boolean)) return seen;
+  }
+  throw new Error("shows nothing that stands out from its background");
+}
+
+/** An ImageBitmap of each frame; a browser without ImageDecoder gives only the first. */
+async function* frames(file) {
+  // The bytes of the file, as Pillow decodes them.
+  const asTheyAre = {colorSpaceConversion: "none", premultiplyAlpha: "none"};
+  try {
+    yield await createImageBitmap(file, asTheyAre);
+  } catch {
+    throw new Error("is not a picture that this browser can read: save it as PNG, JPEG or WebP");
+  }
+  try {
+    const decoder = new ImageDecoder(
+      {data: await file.arrayBuffer(), type: file.type, colorSpaceConversion: "none"});
+    await Promise.all([decoder.tracks.ready, decoder.completed]);
+    const count = Math.min(decoder.tracks.selectedTrack.frameCount, MOST_FRAMES);
+    for (let frameIndex = 1; frameIndex < count; frameIndex++) {
+      const {image} = await decoder.decode({frameIndex});
+      const bitmap = await createImageBitmap(image, asTheyAre);
+      image.close();
+      yield bitmap;
+    }
+  } catch {
+    // The browser decodes no other frames of this kind of file.
+  }
+}
+
 /** What the network sees of an ImageBitmap: `pixels` (28 x 28), `inverted` and `warnings`. */
-function read(bitmap) {
+function prepared(bitmap) {
   if (bitmap.width * bitmap.height > MOST_PIXELS) {
-    throw new Error(`has more than ${MOST_PIXELS.toLocaleString("en")} pixels: refused`);
+    throw new Error(`has more than ${MOST_PIXELS.toLocaleString("en")} pixels: ${SMALLER}`);
   }
   const image = withoutFrames(thumbnail(grayOf(bitmap)));
   const [gray, background] = onItsBackground(image);
@@ -21,13 +57,12 @@ function read(bitmap) {
     pixels = onBlack(gray, background);
   } else {
     const levels = standingOut(gray, background);
-    const garment = garmentIn(levels);
-    const box = boxOf(garment);
-    pixels = fitted(crop(levels, ...box));
-    warnings = signsOfTrouble(garment, box);
-  }
-  if (!pixels.data.some(Boolean)) {
-    throw new Error("shows nothing that stands out from its background");
+    const everything = garmentIn(levels);
+    const parts = partsOf(everything);
+    const keep = of => map(of, (level, i) => parts.data[i] && level);
+    const garment = keep(everything);
+    pixels = fitted(crop(keep(levels), ...boxOf(garment)));
+    warnings = signsOfTrouble(everything, parts, garment);
   }
   return {pixels: pixels.data, inverted: background >= LIGHT, warnings};
 }
@@ -182,7 +217,7 @@ function transposed(of) {
 
 /** What is inside the frames, which may be nested and missing on some sides. */
 function withoutFrames(image) {
-  for (let n = 0; n < MOST_FRAMES; n++) {
+  for (let n = 0; n < MOST_NESTED; n++) {
     const inside = insideFrame(image);
     const [left, top, right, bottom] = inside;
     if (right - left === image.width && bottom - top === image.height) break;
@@ -196,12 +231,11 @@ function withoutFrames(image) {
   return image;
 }
 
-/** The box inside the outermost frame: pictures.py says what a frame is. */
+/** The box inside the outermost frame: garments.py says what a frame is. */
 function insideFrame({width, height, gray, opacity}) {
-  const whole = [0, 0, width, height];
   const [across, down] = [width, height].map(edge =>
     Math.min(Math.max(WIDEST_FRAME, edge >> 4), Math.trunc(edge / 3)));
-  if ((width === EDGE && height === EDGE) || !across || !down) return whole;
+  if ((width === EDGE && height === EDGE) || !across || !down) return [0, 0, width, height];
   const levels = map(
     gray, (level, i) => opacity && opacity.data[i] < LIGHT ? TRANSPARENT : level, Int16Array);
   const lines = [  // from each side inwards: left, top, right, bottom
@@ -212,13 +246,13 @@ function insideFrame({width, height, gray, opacity}) {
     const [most, ends] = side % 2 ? [down, across] : [across, down];
     return linesOfOneTone(n => line(n).slice(ends, -ends), most);
   });
-  const [left, top, right, bottom] = [
-    counts[0], counts[1], width - counts[2], height - counts[3]];
+  const [left, top] = counts, right = width - counts[2], bottom = height - counts[3];
   const background = commonest(border(crop(levels, left, top, right, bottom)));
-  return [left, top, right, bottom].map((inside, side) => {
+  const cut = counts.map((count, side) => {
     const span = side % 2 ? [left, right] : [top, bottom];
-    return isFrame(lines[side](0).slice(...span), background) ? inside : whole[side];
+    return isFrame(lines[side](0).slice(...span), background) ? count : 0;
   });
+  return [cut[0], cut[1], width - cut[2], height - cut[3]];
 }
 
 const isFrame = (line, background) =>
@@ -311,6 +345,46 @@ function garmentIn(levels) {
   return map(garment, (inside, i) => inside && large.data[i]);
 }
 
+/** 1, 2, ... in and around each part; 0 outside, and in small ones. */
+function partsOf(garment) {
+  const {width, height} = garment;
+  const reach = Math.max(1, Math.trunc(Math.max(width, height) / NEAR));
+  const spread = of => {
+    const wide = plane(of.width, of.height);
+    of.data.forEach((inside, i) => {
+      if (!inside) return;
+      const x = i % of.width;
+      wide.data.fill(1, i - Math.min(reach, x), i + Math.min(reach, of.width - 1 - x) + 1);
+    });
+    return wide;
+  };
+  const around = transposed(spread(transposed(spread(garment))));
+  const parts = plane(width, height, new Int32Array(width * height));
+  const sizes = [0];
+  around.data.forEach((inside, start) => {
+    if (!inside || parts.data[start]) return;
+    const number = sizes.push(0) - 1;
+    const found = [start];
+    parts.data[start] = number;
+    while (found.length) {
+      const i = found.pop(), x = i % width, y = Math.trunc(i / width);
+      sizes[number] += garment.data[i];
+      for (let v = Math.max(y - 1, 0); v <= Math.min(y + 1, height - 1); v++) {
+        for (let u = Math.max(x - 1, 0); u <= Math.min(x + 1, width - 1); u++) {
+          const next = v * width + u;
+          if (!around.data[next] || parts.data[next]) continue;
+          parts.data[next] = number;
+          found.push(next);
+        }
+      }
+    }
+  });
+  const largest = Math.max(...sizes);
+  let count = 0;
+  const numbers = sizes.map(size => size > SMALL_PART * largest ? ++count : 0);
+  return map(parts, number => numbers[number], Int32Array);
+}
+
 const sums = of => [
   Array.from({length: of.width}, (_, x) => column(of, x).reduce((sum, n) => sum + n, 0)),
   Array.from({length: of.height}, (_, y) => row(of, y).reduce((sum, n) => sum + n, 0))];
@@ -324,11 +398,12 @@ function boxOf(garment) {
 }
 
 /** What is unlike one garment on a plain background. */
-function signsOfTrouble(garment, [left, top, right, bottom]) {
+function signsOfTrouble(everything, parts, garment) {
+  const [left, top, right, bottom] = boxOf(everything);
   const found = [
-    [FILLED, right - left === garment.width && bottom - top === garment.height],
-    [UNEVEN, mean(border(garment)) > EVEN_BORDER],
-    [APART, sums(garment).some(hasParts)],
+    [FILLED, right - left === everything.width && bottom - top === everything.height],
+    [UNEVEN, mean(border(everything)) > EVEN_BORDER],
+    [APART, parts.data.includes(2) || sums(garment).some(hasParts)],
   ];
   return found.filter(([, seen]) => seen).map(([sign]) => sign);
 }

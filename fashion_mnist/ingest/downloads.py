@@ -21,6 +21,10 @@ class DownloadError(Exception):
     """Why a file cannot be downloaded."""
 
 
+class StatusError(DownloadError):
+    """The status with which a server answers that it does not give a file."""
+
+
 class Patience(NamedTuple):
     """Seconds to wait for a connection, for a silent server, and for a whole file."""
 
@@ -53,7 +57,8 @@ def save(
         patience: how long it may take.
 
     Raises:
-        DownloadError: the server cannot be reached, fails, or takes too long.
+        StatusError: the server answers that it fails, or that it gives nobody the file.
+        DownloadError: the server cannot be reached, or takes too long.
     """
     deadline = time.monotonic() + patience.file
     session = requests.Session()
@@ -83,4 +88,5 @@ def save(
             cause = cause.__context__
         reason = getattr(cause, "strerror", None) or str(cause).strip()
         # A server may have put control characters into it, which repr escapes.
-        raise DownloadError(f"the download fails: {repr(reason)[1:-1]}") from None
+        kind = StatusError if isinstance(error, requests.HTTPError) else DownloadError
+        raise kind(f"the download fails: {repr(reason)[1:-1]}") from None

@@ -13,7 +13,14 @@ from pathlib import Path
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import downloads, unpacking
-from fashion_mnist.ingest.downloads import CHUNK, PATIENCE, DownloadError, Patience, Progress
+from fashion_mnist.ingest.downloads import (
+    CHUNK,
+    PATIENCE,
+    DownloadError,
+    Patience,
+    Progress,
+    StatusError,
+)
 from fashion_mnist.ingest.schema import DataSet, File
 from fashion_mnist.ingest.unpacking import ArchiveError
 from fashion_mnist.storage import files
@@ -31,6 +38,10 @@ Read = Callable[[str, int], bytes | None]
 
 class SourceError(Exception):
     """Why a source cannot give a file."""
+
+
+class UnreachableError(SourceError):
+    """Why a source cannot give any file."""
 
 
 def fetch(
@@ -190,14 +201,17 @@ def _check(path: Path, expected: File) -> None:
 def _verified(read: Read, name: str, expected: File) -> bytes:
     """Return the content of a file that may be gzipped and have any of its usual names."""
     dotted = name.replace("-idx", ".idx")
+    failures = []
     for candidate in (f"{name}.gz", name, f"{dotted}.gz", dotted):
         try:
             data = read(candidate, (expected.bytes or LARGEST_IDX) + CHUNK)
             if data is not None:
                 return _uncompressed(data, expected)
-        except SourceError as error:
-            raise SourceError(f"{candidate}: {error}") from None
-    raise SourceError(f"has no {name}, gzipped or not")
+        except SourceError as error:  # some servers have other errors for a missing file
+            failures.append(f"{candidate}: {error}")
+            if isinstance(error, UnreachableError):
+                break
+    raise SourceError(failures[0] if failures else f"has no {name}, gzipped or not")
 
 
 def _uncompressed(data: bytes, expected: File) -> bytes:
@@ -261,8 +275,10 @@ def _download(
 ) -> bytes | None:
     try:
         return downloads.get(f"{address}/{name}", limit, progress, patience)
-    except DownloadError as error:
+    except StatusError as error:
         raise SourceError(str(error)) from None
+    except DownloadError as error:
+        raise UnreachableError(str(error)) from None
 
 
 def _unpacked(package: str, scratch: Path, patience: Patience) -> Path:

@@ -31,9 +31,11 @@ SIGNATURE = re.compile(
     re.DOTALL,
 )
 Convert = Callable[[Image.Image, bool], list[Image.Image]]
-MOST_PIXELS = 50_000_000
+MOST_PIXELS = 80_000_000  # of all frames that are looked at
 MOST_BYTES = 256 * 2**20
 MOST_SCANS = 100  # of a JPEG; encoders make a dozen
+MOST_FRAMES = 100
+SMALLER = "make it smaller, for example 2,000 pixels wide"
 WORKING_EDGE = 512  # more pixels do not change what is found
 PREVIEW_EDGE = 140
 
@@ -50,11 +52,14 @@ _UPRIGHT = {
 
 
 def is_picture(path: Path) -> bool:
-    """Whether a file is a picture, readable or not, by its suffix or its first bytes."""
-    if path.suffix.lower() in (*READ_SUFFIXES, *OTHER_SUFFIXES):
-        return not path.is_dir()
-    if not path.is_file():
+    """Whether a file is a picture, readable or not, by its suffix or its first bytes.
+
+    A folder is none, nor is a named pipe, from which reading might not end.
+    """
+    if path.exists() and not path.is_file():
         return False
+    if path.suffix.lower() in (*READ_SUFFIXES, *OTHER_SUFFIXES):
+        return True
     try:
         with path.open("rb") as file:
             return bool(SIGNATURE.match(file.read(16)))
@@ -69,9 +74,24 @@ def read(file: BinaryIO) -> tuple[Image.Image, Image.Image]:
         InputError: it is not a picture, or is damaged or too large.
         OSError: it cannot be read.
     """
-    with quietly():
-        gray, colours = decode(file.read(MOST_BYTES + 1), WORKING_EDGE, _in_gray_and_small)
-    return gray, colours
+    return next(frames(file))
+
+
+def frames(file: BinaryIO) -> Iterator[tuple[Image.Image, Image.Image]]:
+    """The same of each frame: an animation or a TIFF may have several.
+
+    Raises:
+        InputError: it is not a picture, or is damaged or too large.
+        OSError: it cannot be read.
+    """
+    decoded = _decoded(file.read(MOST_BYTES + 1), WORKING_EDGE, _in_gray_and_small)
+    while True:
+        with quietly():
+            found = next(decoded, None)
+        if found is None:
+            return
+        gray, colours = found
+        yield gray, colours
 
 
 @contextlib.contextmanager
@@ -87,7 +107,7 @@ def quietly() -> Iterator[None]:
 
 
 def decode(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
-    """What `convert` makes of a picture, upright; call it `quietly`.
+    """What `convert` makes of a picture's first frame, upright; call it `quietly`.
 
     Args:
         data: a file's content, at most MOST_BYTES + 1 of it.
@@ -97,13 +117,7 @@ def decode(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
     Raises:
         InputError: it is not a picture, or is damaged or too large.
     """
-    if not data:
-        raise InputError("is empty")
-    if len(data) > MOST_BYTES:
-        raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: refused")
-    if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
-        raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: refused")
-    return _decoded(data, edge, convert)
+    return next(_decoded(data, edge, convert))
 
 
 def _scans(jpeg: bytes) -> int:
@@ -117,20 +131,34 @@ def _scans(jpeg: bytes) -> int:
     return scans
 
 
-def _decoded(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
+def _decoded(data: bytes, edge: int, convert: Convert) -> Iterator[list[Image.Image]]:
+    """What `convert` makes of each frame."""
+    if not data:
+        raise InputError("is empty")
+    if len(data) > MOST_BYTES:
+        raise InputError(f"is larger than {MOST_BYTES // 2**20} MiB: {SMALLER}")
+    if data.startswith(b"\xff\xd8") and _scans(data) > MOST_SCANS:
+        raise InputError(f"is a JPEG of more than {MOST_SCANS} scans: save it as a PNG")
+    pixels = 0
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        # Only the header has been read; the decoder allocates what the header declares.
-        if image.width * image.height > MOST_PIXELS:
-            raise Image.DecompressionBombError
         image.draft(None, (2 * edge, 2 * edge))
-        clipped = any(";16" in str(tile.args) for tile in image.tile)
-        image.load()
-        turn = _turn(image)
-        found = convert(image, clipped)
-        return found if turn is None else [each.transpose(turn) for each in found]
+        for number in range(MOST_FRAMES):
+            try:
+                image.seek(number)
+            except EOFError:
+                return
+            # Only the header has been read; the decoder allocates what the header declares.
+            pixels += image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise Image.DecompressionBombError
+            clipped = any(";16" in str(tile.args) for tile in image.tile)
+            image.load()
+            turn = _turn(image)
+            found = convert(image, clipped)
+            yield found if turn is None else [each.transpose(turn) for each in found]
     except (Image.DecompressionBombWarning, Image.DecompressionBombError):
-        raise InputError(f"has more than {MOST_PIXELS:,} pixels: refused") from None
+        raise InputError(f"has more than {MOST_PIXELS:,} pixels: {SMALLER}") from None
     except UnidentifiedImageError:
         reason = f"is not a {FORMAT_NAMES} picture, or is cut off: save it as one of these"
         raise InputError(reason) from None

@@ -8,6 +8,7 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageFilter
+from scipy import ndimage
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.pictures import decoding
@@ -21,12 +22,14 @@ BLACK = 13  # no image of the data set has a lighter background
 UNIFORM = 0.9  # of the pixels of a line of one tone
 TRANSPARENT = 2 * 256  # a tone of its own
 WIDEST_FRAME = 12  # pixels, or a sixteenth of the picture if that is more
-MOST_FRAMES = 3  # one inside the other
+MOST_NESTED = 3  # frames, one inside the other
 
 FILLED = "garment fills the whole picture: leave a margin around it"
 UNEVEN = "background is not one tone: use a plain one without shadows"
-APART = "separate parts: show one garment at a time"
+APART = "separate parts: show one garment and nothing else"
 EVEN_BORDER = 1 / 8  # of the border may be something else
+NEAR = 64  # reaches into the longest edge; what is two of them away is another part
+SMALL_PART = 1 / 20  # of the largest part: a date, the name of a shop
 LARGE_PART = 1 / 4  # of the largest part
 
 
@@ -49,14 +52,24 @@ class Picture(NamedTuple):
 def read(file: BinaryIO) -> Picture:
     """Bring a picture of any size, colours, transparency and rotation to the data set's form.
 
-    A frame around the picture is cut off. A 28 x 28 picture is neither trimmed nor scaled;
-    on black its pixels are kept, and on white they are inverted.
+    Its first frame that shows something is taken, if it has several.
+    A frame around the picture is cut off, and small parts far from the garment are left out.
+    A 28 x 28 picture is neither trimmed nor scaled; on black its pixels are kept, and on white
+    they are inverted.
 
     Raises:
         InputError: it is not a picture, is damaged or too large, or shows nothing.
         OSError: it cannot be read.
     """
-    image, colours = decoding.read(file)
+    for gray, colours in decoding.frames(file):
+        picture = _prepared(gray, colours)
+        if picture.pixels.any():
+            return picture
+    raise InputError("shows nothing that stands out from its background")
+
+
+def _prepared(image: Image.Image, colours: Image.Image) -> Picture:
+    """A frame, of which nothing may stand out: then all pixels are 0."""
     image.thumbnail((WORKING_EDGE, WORKING_EDGE), Image.Resampling.BOX)
     image = _without_frames(image)
     gray, background = _on_its_background(image)
@@ -65,12 +78,11 @@ def read(file: BinaryIO) -> Picture:
         pixels = _on_black(gray, background)
     else:
         levels = _standing_out(gray, background)
-        garment = _garment(levels)
-        box = _box(garment)
-        pixels = _fitted(levels[box])
-        signs = _signs_of_trouble(garment, box)
-    if not pixels.any():
-        raise InputError("shows nothing that stands out from its background")
+        everything = _garment(levels)
+        parts = _parts(everything)
+        garment = everything & (parts > 0)
+        pixels = _fitted((levels * (parts > 0))[_box(garment)])
+        signs = _signs_of_trouble(everything, parts, garment)
     return Picture(pixels, background >= LIGHT, signs, _preview(colours, background))
 
 
@@ -82,7 +94,7 @@ def _preview(colours: Image.Image, background: int) -> np.ndarray:
 
 def _without_frames(image: Image.Image) -> Image.Image:
     """What is inside the frames, which may be nested and missing on some sides."""
-    for _ in range(MOST_FRAMES):
+    for _ in range(MOST_NESTED):
         inside = image.crop(_inside_frame(image))
         if inside.size == image.size:
             break
@@ -96,11 +108,9 @@ def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
     Lines of one tone along a side may be a frame if another tone follows soon. They are if
     their tone is not the background's, the commonest on the border that remains without them.
     """
-    width, height = image.size
-    whole = 0, 0, width, height
     across, down = (min(max(WIDEST_FRAME, edge // 16), edge // 3) for edge in image.size)
     if image.size == (EDGE, EDGE) or not across or not down:
-        return whole
+        return 0, 0, *image.size
     levels = np.asarray(image.getchannel(0)).astype(np.int16)
     if image.mode == "LA":
         levels[np.asarray(image.getchannel("A")) < LIGHT] = TRANSPARENT
@@ -108,16 +118,14 @@ def _inside_frame(image: Image.Image) -> tuple[int, int, int, int]:
     columns, rows = levels.T[:, down:-down], levels[:, across:-across]
     left, right = (_lines_of_one_tone(lines, across) for lines in (columns, columns[::-1]))
     top, bottom = (_lines_of_one_tone(lines, down) for lines in (rows, rows[::-1]))
-    right, bottom = width - right, height - bottom
-    background = _commonest(_border(levels[top:bottom, left:right]))
-    inner = left, top, right, bottom
-    lines = levels[:, 0], levels[0], levels[:, -1], levels[-1]
-    spans = (top, bottom), (left, right), (top, bottom), (left, right)
-    left, top, right, bottom = (
-        inside if _is_frame(line[slice(*span)], background) else outside
-        for inside, outside, line, span in zip(inner, whole, lines, spans, strict=True)
+    beside, above = slice(top, image.height - bottom), slice(left, image.width - right)
+    background = _commonest(_border(levels[beside, above]))
+    return (
+        left * _is_frame(levels[beside, 0], background),
+        top * _is_frame(levels[0, above], background),
+        image.width - right * _is_frame(levels[beside, -1], background),
+        image.height - bottom * _is_frame(levels[-1, above], background),
     )
-    return left, top, right, bottom
 
 
 def _is_frame(line: np.ndarray, background: int) -> bool:
@@ -201,6 +209,16 @@ def _garment(levels: np.ndarray) -> np.ndarray:
     return garment
 
 
+def _parts(garment: np.ndarray) -> np.ndarray:
+    """int (height, width), 1, 2, ... in and around each part; 0 outside, and in small ones."""
+    reach = max(1, max(garment.shape) // NEAR)
+    around = ndimage.maximum_filter(garment, 2 * reach + 1)
+    parts, count = ndimage.label(around, np.ones((3, 3)))
+    sizes = np.bincount(parts[garment], minlength=count + 1)
+    large = sizes > SMALL_PART * sizes.max()
+    return np.where(large, large.cumsum(), 0)[parts]
+
+
 def _box(garment: np.ndarray) -> tuple[slice, slice]:
     """The rows and columns that it fills, of which there is at least one."""
     rows, columns = (np.flatnonzero(garment.any(axis=axis)) for axis in (1, 0))
@@ -209,12 +227,14 @@ def _box(garment: np.ndarray) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
-def _signs_of_trouble(garment: np.ndarray, box: tuple[slice, slice]) -> tuple[str, ...]:
+def _signs_of_trouble(
+    everything: np.ndarray, parts: np.ndarray, garment: np.ndarray
+) -> tuple[str, ...]:
     """What is unlike one garment on a plain background."""
     found = {
-        FILLED: garment[box].shape == garment.shape,
-        UNEVEN: _border(garment).mean() > EVEN_BORDER,
-        APART: any(_has_parts(garment.sum(axis=axis)) for axis in (0, 1)),
+        FILLED: everything[_box(everything)].shape == everything.shape,
+        UNEVEN: _border(everything).mean() > EVEN_BORDER,
+        APART: parts.max() > 1 or any(_has_parts(garment.sum(axis=axis)) for axis in (0, 1)),
     }
     return tuple(sign for sign, seen in found.items() if seen)
 

@@ -17,8 +17,9 @@ from matplotlib.figure import Figure
 
 from fashion_mnist.checking import params
 from fashion_mnist.errors import InputError
+from fashion_mnist.reporting import metrics
 from fashion_mnist.scoring import figures
-from fashion_mnist.storage import outs, parameters, records
+from fashion_mnist.storage import outs, parameters
 from fashion_mnist.talk import results, words
 
 TEMPLATE = Path(__file__).with_suffix(".html")
@@ -98,31 +99,27 @@ def last_epochs(history: Sequence[Mapping[str, Any]], model: str) -> dict[str, A
         training: the training row of the last epoch.
 
     Raises:
-        InputError: there is no row of this model, which was trained after the last selection.
+        InputError: there is no row of this model, which was trained after the last selection,
+            or rows are missing.
     """
     rows = [row for row in history if row["model"] == model]
-    validation = [row for row in rows if row["images"] == "validation"]
-    training = [row for row in rows if row["images"] == "training"]
-    if not validation or not training:
+    if not rows:
         raise InputError(f"{outs.TRAINING} has no epochs of {model}: `dvc repro` adds them")
+    training, validation = (
+        [row for row in rows if row["images"] == images] for images in ("training", "validation")
+    )
+    for each in (training, validation):
+        if [row["epoch"] for row in each] != list(range(1, len(rows) // 2 + 1)):
+            raise InputError(
+                f"{outs.TRAINING} is damaged ({model} lacks epochs or has them twice): "
+                "`dvc repro` makes it again"
+            )
     return {
         "overfits": figures.overfits_after(rows),
         "best": min(validation, key=lambda row: row["loss"]),
         "last": validation[-1],
         "training": training[-1],
     }
-
-
-def table(path: Path, texts: Sequence[str]) -> list[dict[str, Any]]:
-    """The rows of a CSV file that a stage wrote; the columns `texts` hold no numbers.
-
-    Raises:
-        InputError: it is missing, damaged or empty.
-    """
-    rows = records.read_csv(path, texts)
-    if not rows:
-        raise InputError(f"{path} is empty: `dvc repro` makes it again")
-    return rows
 
 
 def confusion(pairs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[dict[str, Any]]:
@@ -156,7 +153,7 @@ def confusion(pairs: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[
 
 def mistakes() -> list[dict[str, Any]]:
     """The most confident mistakes, each with its place in the picture that explains them (px)."""
-    rows = records.read_csv(outs.MISTAKES, texts=("actual", "predicted"))
+    rows = metrics.table(outs.MISTAKES, metrics.Mistake, texts=("actual", "predicted"))
     grid = figures.EXPLANATIONS
     width, height = (round(inches * figures.DPI) - 2 for inches in (grid.width, grid.height))
     # One pixel less at each edge, where the pictures' edges are blurred.
@@ -251,26 +248,29 @@ def contents() -> dict[str, Any]:
     """
     config = params.load()
     names = [outs.BASELINE, *outs.candidates(config.train.splits)]
-    models = {name: records.read_json(outs.files(name).metrics) for name in names}
-    scores = records.read_json(outs.TEST_SCORES)
-    classes = table(outs.PER_CLASS, ("class",))
-    history = table(outs.TRAINING, ("model", "images"))
-    pairs = table(outs.CONFUSION, ("actual", "predicted"))
+    models = {name: metrics.read(outs.files(name).metrics, metrics.Model) for name in names}
+    scores = metrics.read(outs.TEST_SCORES, metrics.CalibratedScores)
+    classes = metrics.table(outs.PER_CLASS, metrics.Class, texts=("class",))
+    history = metrics.table(outs.TRAINING, metrics.Epoch, texts=("model", "images"))
+    pairs = metrics.table(outs.CONFUSION, metrics.Classified, texts=("actual", "predicted"))
     commonest, wrong = commonest_mistake(pairs), mistakes()
-    if commonest and not wrong:
-        raise InputError(f"{outs.MISTAKES} is empty: `dvc repro` makes it again")
+    needed = {outs.PER_CLASS: classes, outs.TRAINING: history, outs.CONFUSION: pairs}
+    for path, rows in (needed | {outs.MISTAKES: wrong or not commonest}).items():
+        if not rows:
+            raise InputError(f"{path} is empty: `dvc repro` makes it again")
+    baseline, *candidates = [last_epochs(history, name) for name in names]
     return {
         "config": config,
         "models": models,
-        "best": records.read_json(outs.SELECTION)["best"],
+        "best": metrics.read(outs.SELECTION, metrics.Selection)["best"],
         "scores": scores,
         "classes": classes,
         "weakest": min(classes, key=lambda row: row["f1"]),
-        "data": records.read_json("metrics/data.json"),
+        "data": metrics.read(Path("metrics/data.json"), metrics.Data),
         "commonest_mistake": commonest,
         "curves": all_curves(history),
-        "baseline": last_epochs(history, outs.BASELINE),
-        "candidates": [last_epochs(history, name) for name in names[1:]],
+        "baseline": baseline,
+        "candidates": candidates,
         "confusion": confusion(pairs, [row["class"] for row in classes]),
         "explanations": picture(outs.EXPLANATIONS),
         "explanations_size": [

@@ -1,5 +1,6 @@
 """Write files whole or not at all."""
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
@@ -27,7 +28,8 @@ def write(path: str | Path, data: bytes) -> None:
         error.filename = str(path)  # the user does not know the temporary name
         raise
     finally:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # of a disk that can only be read
+            part.unlink(missing_ok=True)
 
 
 def sha256(path: str | Path) -> str:

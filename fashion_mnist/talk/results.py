@@ -16,7 +16,7 @@ ORIGINAL_TEST = (0.24973, 0.9133)
 WIDTH = 19  # of a final score's title
 
 
-def table(validation: Mapping[str, Mapping[str, float]], best: str, dataset: str) -> str:
+def table(validation: Mapping[str, Mapping[str, Any]], best: str, dataset: str) -> str:
     """One line per model, with its validation loss and accuracy; the best one is marked.
 
     Args:
