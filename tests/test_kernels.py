@@ -135,7 +135,7 @@ def test_a_training_step_gives_the_same_as_with_keras(
         expected = step(theirs)
     with cheaper(ours), precision.half_precision(ours):
         found = step(ours)
-    rounding = 0.05 if in_half else 1e-4
+    rounding = 0.05 if in_half else 1e-3  # a penalized normalization cancels sums
     for name in expected._fields:
         for a, b in zip(getattr(expected, name), getattr(found, name), strict=True):
             scale = max(np.abs(a).max(initial=0), 1e-2)
