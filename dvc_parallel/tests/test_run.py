@@ -360,7 +360,7 @@ def test_output_that_nobody_reads_ends_the_run_in_silence(fresh: Pipeline) -> No
         (["trian"], "Stage 'trian' not found inside 'dvc.yaml' file"),
         (["--jobs", "0"], "--jobs must be a whole number, 1 or more, not 0"),
         (["--nonsense"], "unrecognized arguments: --nonsense (see dvc-parallel --help)"),
-        (["--dry", "-n", "x"], "an experiment runs on this machine: leave out --dry and "),
+        (["--dry", "-n", "x"], "--dry shows no experiments: leave it out"),
     ],
 )
 def test_bad_arguments_are_one_sentence(done: Pipeline, arguments: list[str], said: str) -> None:
