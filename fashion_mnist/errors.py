@@ -5,6 +5,8 @@ import re
 
 # The disk is full, or as full as a quota or a limit allows; Windows does not know them all.
 NO_ROOM = {getattr(errno, name, None) for name in ("ENOSPC", "EDQUOT", "EFBIG")} - {None}
+CALLED = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras wraps if a call fails
+COLORS = re.compile(r"\x1b\[[0-9;]*m")
 NO_RIGHT = {errno.EACCES, errno.EPERM}
 
 
@@ -28,11 +30,12 @@ def why(error: OSError) -> str:
 
 def first_sentence(error: BaseException) -> str:
     """The first sentence of a library's multi-line error, and what it expects instead."""
-    first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", one_line(error))
+    called = CALLED.search(str(error))
+    first, *others = re.split(r"(?<=[.!]) (?=[A-Z])", one_line(called[1] if called else error))
     expected = [f", {other[0].lower()}{other[1:]}" for other in others if "xpected" in other][:1]
     return "".join([first.rstrip("."), *expected]).rstrip(".")
 
 
 def one_line(text: object) -> str:
-    """The text without line breaks and runs of spaces."""
-    return " ".join(str(text).split())
+    """The text without line breaks, runs of spaces and a terminal's colors, as Keras has them."""
+    return " ".join(COLORS.sub("", str(text)).split())

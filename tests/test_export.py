@@ -65,19 +65,35 @@ def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
     assert classes.split(",") == list(FASHION.classes)
 
 
+L = keras.layers
+CONVOLUTION = {"filters": 4, "kernel_size": 3}
+# Layers and functions that the converter does not know, or not exactly.
+UNKNOWN = {
+    "gelu": [L.Conv2D(**CONVOLUTION, activation="gelu")],
+    "celu": [L.Conv2D(**CONVOLUTION, activation="celu")],
+    "groups": [L.Conv2D(**CONVOLUTION), L.Conv2D(**CONVOLUTION, groups=4, strides=2)],
+    "rows in groups": [L.Reshape((28, 28)), L.Conv1D(4, 3, groups=2, padding="same")],
+    "bicubic": [L.Resizing(20, 13, interpolation="bicubic")],
+    "lanczos": [L.UpSampling2D((2, 1), interpolation="lanczos3"), L.AveragePooling2D(2)],
+    "antialias": [L.Resizing(13, 20, antialias=True)],
+}
+
+
+@pytest.mark.parametrize("name", UNKNOWN)
+def test_what_the_converter_does_not_know_is_made_of_what_it_knows(name: str, images: np.ndarray):
+    layers = [*UNKNOWN[name], L.Flatten(), L.Dense(10, activation="softmax")]
+    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+    data, _ = onnx.to_onnx(model, FASHION.classes)
+    expected = model.predict(images, verbose=0)
+    np.testing.assert_allclose(answered(data, images), expected, rtol=0, atol=1e-5)
+
+
 def saved(folder: Path) -> str:
-    """A model whose layer ONNX lacks."""
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((28, 28, 1)),
-            layers.Resizing(14, 14, interpolation="lanczos3"),
-            layers.Flatten(),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    model.save(folder / "resized.keras")
-    return "resized.keras"
+    """A model whose convolution ONNX Runtime does not compute."""
+    layers = [L.Reshape((4, 7, 14, 2)), L.Conv3D(4, 2, groups=2), L.Flatten()]
+    last = L.Dense(10, activation="softmax")
+    keras.Sequential([keras.Input((28, 28, 1)), *layers, last]).save(folder / "volumes.keras")
+    return "volumes.keras"
 
 
 @pytest.mark.parametrize(
@@ -91,8 +107,8 @@ def saved(folder: Path) -> str:
         ),
         (["--out", "a.h5"], "--out a.h5: the file is ONNX: choose a name that ends in .onnx"),
         (
-            ["--model", "resized.keras"],
-            "resized.keras cannot be converted to ONNX, which has no ScaleAndTranslate",
+            ["--model", "volumes.keras"],
+            "volumes.keras cannot be converted to ONNX",
         ),
     ],
 )
@@ -104,7 +120,7 @@ def test_what_cannot_be_exported_is_one_sentence(
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"error: {message}")
     assert done.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["resized.keras"]
+    assert [path.name for path in tmp_path.iterdir()] == ["volumes.keras"]
 
 
 def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

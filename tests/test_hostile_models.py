@@ -282,10 +282,10 @@ ATTACKS = {
         ".keras", "an activation 'an object'", last(activation={"config": {}})
     ),
     "a function of any module of TensorFlow": Attack(
-        ".h5", "calls TensorFlow's 'io.read_file'", first("TFOpLambda", function="io.read_file")
+        ".h5", "calls tf.io.read_file", first("TFOpLambda", function="io.read_file")
     ),
     "an operation that is not arithmetic": Attack(
-        ".keras", "a layer 'SearchSorted'", first("SearchSorted", "keras.src.ops.numpy")
+        ".keras", "calls keras.ops.searchsorted", first("SearchSorted", "keras.src.ops.numpy")
     ),
     "more layers than anyone waits for": Attack(
         ".keras",

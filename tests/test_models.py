@@ -4,7 +4,10 @@
 the first 100 test images.
 """
 
+import inspect
 import json
+import re
+import warnings
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -15,8 +18,8 @@ import pytest
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import networks, prediction, saving
-from fashion_mnist.learning.backend import keras
-from fashion_mnist.model_files import loading
+from fashion_mnist.learning.backend import keras, legacy_h5_format
+from fashion_mnist.model_files import allowed, descriptions, loading, names
 from tests.jobs import FASHION
 
 LAYERS = [
@@ -77,6 +80,9 @@ FILES: dict[str, tuple[Callable[[np.ndarray], np.ndarray], list[str]]] = {
     "two-nested.keras": (unchanged, []),
     # Written by Keras 2: attention, arithmetic by functions of TensorFlow, its hard_sigmoid,
     # layers and arguments that Keras 3 dropped, recurrent layers, a network called twice.
+    "keras2-more-functions.h5": (unchanged, [BYTES.format("tf.nn.bias_add")]),
+    # AutoKeras's own layers are only named in the file; its normalization is of bytes.
+    "keras2-autokeras.h5": (unchanged, [BYTES.format("normalization")]),
     "keras2-attention.h5": (np.exp, [EXP.format("dense_10")]),
     "keras2-functions.h5": (unchanged, [BYTES.format("tf.math.truediv")]),
     "keras2-functions.keras": (unchanged, [BYTES.format("tf.math.truediv_1")]),
@@ -145,6 +151,21 @@ def of_brightness(mean: float) -> keras.Model:
     model = keras.Sequential([keras.Input((28, 28, 1)), layer, pooled()])
     layer.moving_mean.assign([mean])
     return model
+
+
+def with_operations(x: keras.KerasTensor) -> keras.KerasTensor:
+    """From rows of an image to ten numbers, through functions of keras.ops."""
+    ops = keras.ops
+    x = ops.pad(x[..., None], ((0, 0), (2, 2), (2, 2), (0, 0)), mode="reflect")
+    x = ops.image.resize(ops.repeat(x, 3, axis=-1), (16, 16))[:, ::-1, 1:]
+    x = ops.tile(ops.where(ops.cast(x * 3, "int32") > 1, x, x - np.arange(3.0)), (1, 1, 1, 2))
+    x = ops.stack([ops.swapaxes(x, 1, 2)[..., 0], ops.reshape(x, (-1, 15, 16, 6))[..., 4]], -1)
+    return pooled()(ops.gelu(x) + ops.concatenate([x[..., :1], ops.maximum(x, 0.2)[..., 1:]], -1))
+
+
+def preprocessed_as_for(application: str) -> Callable[[keras.KerasTensor], keras.KerasTensor]:
+    preprocess = getattr(keras.applications, application).preprocess_input
+    return lambda x: pooled()(preprocess(L.Concatenate()([x, x, x])))
 
 
 def of_two_images() -> keras.Model:
@@ -249,6 +270,38 @@ NETWORKS: dict[str, tuple[Callable[[], keras.Model], int, Callable, list[str]]] 
         unchanged,
         [],
     ),
+    "functions of keras.ops": (lambda: network(with_operations, (28, 28)), 1, unchanged, []),
+    "input for a ResNet": (
+        lambda: network(preprocessed_as_for("resnet50")),
+        255,
+        unchanged,
+        [BYTES],
+    ),
+    "input for a DenseNet": (
+        lambda: network(preprocessed_as_for("densenet")),
+        255,
+        unchanged,
+        [BYTES],
+    ),
+    "an argument that Keras warns of": (
+        lambda: network(lambda x: pooled()(L.LayerNormalization(axis=1, rms_scaling=True)(x))),
+        1,
+        unchanged,
+        [],
+    ),
+    "an input named as this project's": (
+        lambda: keras.Sequential(
+            [
+                keras.Input((28, 28, 1), name="image"),
+                L.Rescaling(1 / 255, name="rescaling_4"),
+                pooled(),
+            ],
+            name="network",
+        ),
+        255,
+        unchanged,
+        [BYTES.format("rescaling_4")],
+    ),
     "a layer as an activation": (
         lambda: network(lambda x: pooled()(L.Conv2D(2, 3, activation=L.LeakyReLU(0.1))(x))),
         1,
@@ -265,8 +318,11 @@ def test_a_network_predicts_what_keras_predicts_with_it(tmp_path: Path, name: st
     random = np.random.default_rng(0)
     for weight in model.trainable_weights:
         weight.assign(random.normal(0, 0.3, weight.shape))
-    model.save(tmp_path / "model.keras")
-    loaded = loading.load(tmp_path / "model.keras", FASHION)
+    path = tmp_path / "model.KERAS"
+    model.save(path.with_suffix(".keras"))
+    path.with_suffix(".keras").rename(path)
+    with warnings.catch_warnings(action="error"):
+        loaded = loading.load(path, FASHION)
     images = hundred_images()[:20]
     expected = predicted(
         model, brightest * images.reshape(20, *(n or 28 for n in model.input_shape[1:]))
@@ -278,6 +334,53 @@ def test_a_network_predicts_what_keras_predicts_with_it(tmp_path: Path, name: st
         assert "expects images from 0 to 255" in loaded.notes[0]
     elif notes or change is unchanged:
         assert loaded.notes == notes
+
+
+def test_an_operation_is_told_from_a_layer_of_its_name_in_hdf5_too(tmp_path: Path):
+    model = network(with_operations, (28, 28))
+    model.save(tmp_path / "model.h5")
+    images = hundred_images()[:20]
+    found = predicted(loading.load_model(tmp_path / "model.h5", FASHION), images)
+    np.testing.assert_allclose(found, predicted(model, images[..., 0]), atol=1e-5)
+
+
+# Each argument of a layer that changes what it computes, with a value other than its default.
+ARGUMENTS = {
+    **dict.fromkeys(["filters", "groups", "kernel_size", "pool_size", "size", "units"], 3),
+    **dict.fromkeys(["cropping", "depth_multiplier", "dilation_rate", "key_dim", "num_heads"], 2),
+    **dict.fromkeys(["lora_rank", "output_padding", "sliding_window", "value_dim"], 1),
+    **dict.fromkeys(["alpha", "epsilon", "negative_slope", "offset", "threshold"], 0.2),
+    **dict.fromkeys(["center", "reset_after", "scale", "use_bias"], False),
+    **dict.fromkeys(["go_backwards", "keepdims", "return_sequences", "use_gate"], True),
+    **dict.fromkeys(["activation", "recurrent_activation"], "gelu"),
+    **{"attention_axes": [1], "axis": 1, "bias_axes": "e", "data_format": "channels_first"},
+    **{"dims": [2, 1, 3], "equation": "abcd,de->abce", "interpolation": "bicubic"},
+    **{"lora_alpha": 4, "max_value": 5.0, "output_shape": [5, 5, 5], "padding": "same"},
+    **{"shared_axes": [1], "strides": 2, "target_shape": [7, 112]},
+}
+# Those that change only training, how the same is computed, or what no architecture may say.
+OTHERS = re.compile(
+    r".*_(initializer|regularizer|constraint)|renorm.*|dropout|recurrent_dropout|seed|momentum|"
+    r"unit_forget_bias|synchronized|unroll|stateful|return_state|use_cudnn|flash_attention|"
+    r"gptq_.*|quantization_config|name|dtype|kwargs|self"
+)
+
+
+@pytest.mark.parametrize("left_out", ["strides", "dilation_rate"])  # Keras takes only one of them
+@pytest.mark.parametrize("kind", sorted(names.LAYERS & allowed.COMPUTING))
+def test_each_layer_of_an_architecture_keeps_its_arguments(kind: str, left_out: str):
+    cls = getattr(L, kind)
+    declared = {name for name in inspect.signature(cls).parameters if not OTHERS.fullmatch(name)}
+    arguments = {name: ARGUMENTS[name] for name in declared if name != left_out}
+    if kind == "ZeroPadding2D":
+        arguments["padding"] = 2
+    written = cls(**arguments).get_config()
+    image = {"class_name": "InputLayer", "config": {"batch_shape": [None, 28, 28, 1]}}
+    layers = [image, {"class_name": kind, "config": json.loads(json.dumps(written))}]
+    file = {"class_name": "Sequential", "config": {"name": "x", "layers": layers}}
+    clean = descriptions.inert(Path("x.h5"), file)["config"]["layers"][1]
+    read = cls.from_config(clean["config"]).get_config()
+    assert {name: read[name] for name in arguments} == {name: written[name] for name in arguments}
 
 
 @pytest.mark.parametrize(
@@ -433,16 +536,73 @@ def test_whatever_is_not_a_plain_keras_layer_is_refused(
         loading.load_model(path, FASHION)
 
 
-def test_what_is_no_model_is_told_so(tmp_path: Path):
-    text, archive = tmp_path / "text.h5", tmp_path / "archive.keras"
-    text.write_text("hello")
-    with zipfile.ZipFile(archive, "w") as file:
-        file.writestr("readme", "hello")
-    for path in (text, archive):
-        with pytest.raises(InputError, match="is not a Keras model"):
+LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:127a30b3\nsize 10730760\n"
+PAGE = b"\n<!DOCTYPE html><html><title>404</title></html>"
+CUT_OFF = "is cut off or damaged: copy it or download it again"
+WEIGHTS_ONLY = "holds weights without the network: save it with `model.save()`"
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"hello", "is not a Keras model"),
+        (b"", "is empty"),
+        (LFS, "is a Git LFS pointer: run `git lfs pull`"),
+        (PAGE, "is a web page"),
+    ],
+)
+def test_what_is_often_found_in_a_models_place_is_named(
+    tmp_path: Path, suffix: str, content: bytes, reason: str
+):
+    path = tmp_path / f"model{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as refused:
+        loading.load_model(path, FASHION)
+    assert str(refused.value).startswith(f"{path} {reason}")
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_model_that_is_cut_off_is_told_so(tmp_path: Path, model: keras.Model, suffix: str):
+    path = tmp_path / f"model{suffix}"
+    model.save(path)
+    whole = path.read_bytes()
+    ending = whole[-len(whole) // 20 :]
+    parts = [whole[: len(whole) * share // 100] for share in (10, 60, 99)]
+    for part in (*parts, *([parts[0] + ending] if suffix == ".keras" else [])):
+        path.write_bytes(part)
+        with pytest.raises(InputError) as refused:
             loading.load_model(path, FASHION)
-    with pytest.raises(InputError, match="is not a file"):
-        loading.load_model(tmp_path / "none.h5", FASHION)
+        assert str(refused.value) == f"{path} {CUT_OFF}"
+
+
+def test_weights_without_a_network_are_told_so(tmp_path: Path, model: keras.Model):
+    model.save(tmp_path / "model.keras")
+    model.save_weights(tmp_path / "keras.weights.h5")
+    with h5py.File(tmp_path / "keras2.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, model)
+    with (
+        zipfile.ZipFile(tmp_path / "model.keras") as whole,
+        zipfile.ZipFile(tmp_path / "weights.keras", "w") as part,
+    ):
+        part.writestr("model.weights.h5", whole.read("model.weights.h5"))
+    for name in ("keras.weights.h5", "keras2.h5", "weights.keras"):
+        with pytest.raises(InputError, match=re.escape(WEIGHTS_ONLY)):
+            loading.load_model(tmp_path / name, FASHION)
+
+
+def test_what_is_no_file_is_told_so(tmp_path: Path):
+    (tmp_path / "folder.keras").mkdir()
+    for name, reason in {"none.h5": "is not a file", "folder.keras": "is a folder"}.items():
+        with pytest.raises(InputError, match=reason):
+            loading.load_model(tmp_path / name, FASHION)
+
+
+def test_the_class_of_a_network_that_its_author_wrote_is_named(tmp_path: Path, model: keras.Model):
+    saving.save(model, tmp_path / "model.h5")
+    rewrite(tmp_path / "model.h5", lambda description: description.update(class_name="MyNet"))
+    with pytest.raises(InputError, match="is a 'MyNet', a class of its author's own"):
+        loading.load_model(tmp_path / "model.h5", FASHION)
 
 
 def test_a_model_for_other_images_is_told_so(tmp_path: Path):

@@ -14,6 +14,7 @@ EXAMPLE = "python -m fashion_mnist export --out shirts.onnx"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The model, and the file to write."""
     models.add_option(parser)
+    models.add_range(parser)
     parser.add_argument(
         "--out",
         type=Path,
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> None:
         raise InputError(f"--out {out}: the file is ONNX: choose a name that ends in .onnx")
     from fashion_mnist.exporting import onnx  # only now, because Keras takes seconds to load
 
-    data, difference, _ = models.as_onnx(model)
+    data, difference, _ = models.as_onnx(model, arguments.range)
     files.write(out, data)
     console.say(
         f"wrote {out}: {len(data):,} bytes; its probabilities are within {difference:.1g} "

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a PNG, JPEG, WebP, GIF, BMP or TIFF file, a folder of them, or - for standard input",
     )
     models.add_option(parser)
+    models.add_range(parser)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument(
         "--show",
@@ -68,7 +69,7 @@ def run(arguments: argparse.Namespace) -> int:
     data_set, kind = models.data_set()
     loaded, prepare = None, garments.read
     if data_set.prepare == "plain":  # into the model's own frame; Keras takes seconds to load
-        loaded = models.load(arguments.model, kind)
+        loaded = models.load(arguments.model, kind, arguments.range)
         frame = plain.Frame(loaded.kind.image_shape, data_set.background)
         prepare = partial(plain.read, frame=frame)
     found: list[Named] = []
@@ -80,7 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             say(json.dumps([]))
         return 1
-    loaded = loaded or models.load(arguments.model, kind)
+    loaded = loaded or models.load(arguments.model, kind, arguments.range)
     classes = loaded.kind.classes
     probabilities = classify(arguments.model, loaded, found)
     listed = answers(found, probabilities, classes)

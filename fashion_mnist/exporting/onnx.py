@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from fashion_mnist.errors import InputError, first_sentence
+from fashion_mnist.exporting import operations
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.prediction import BATCH_SIZE
 
@@ -57,7 +58,13 @@ def _converted(model: keras.Model, classes: Sequence[str]) -> bytes:
             layer.mean, layer.variance = np.asarray(layer.mean), np.asarray(layer.variance)
     signature = [tf.TensorSpec((None, *model.input_shape[1:]), tf.float32, name=INPUT)]
     function = tf.function(lambda image: {OUTPUT: model(image, training=False)}, signature)
-    converted, _ = tf2onnx.convert.from_function(function, signature, opset=OPSET)
+    tf.config.run_functions_eagerly(True)  # functions within it, as of grouped convolutions, too
+    try:
+        converted, _ = tf2onnx.convert.from_function(
+            function, signature, opset=OPSET, custom_op_handlers=operations.HANDLERS
+        )
+    finally:
+        tf.config.run_functions_eagerly(False)
     # It passes on what it does not know.
     unknown = {n.op_type for n in converted.graph.node if not onnx.defs.has(n.op_type, n.domain)}
     if unknown:
@@ -72,7 +79,9 @@ def _largest_difference(model: keras.Model, data: bytes) -> float:
     import onnxruntime
 
     images = _images(model.input_shape[1:])
-    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what it raises is enough
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
     (found,) = session.run([OUTPUT], {INPUT: images})
     expected = model.predict(**in_batches(BATCH_SIZE, images), verbose=0)
     return float(np.abs(found - expected).max())

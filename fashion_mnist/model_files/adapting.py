@@ -9,18 +9,20 @@ import numpy as np
 
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning.backend import keras
+from fashion_mnist.model_files.ranges import BYTES, UNIT, Range
 from fashion_mnist.storage.dataset import Kind
 
 TOLERANCE = 1e-3  # of the sum of a row of probabilities
-SMALL_SCALE = 1 / 50  # a network that multiplies its images by less expects them up to 255
+SMALL_SCALE = 1 / 50  # a network that divides its images by more expects them up to 255
 
 # These rearrange, choose or average numbers and so keep their range.
 _KEEP_RANGE = frozenset(
-    """Add Average AveragePooling1D AveragePooling2D CenterCrop Concatenate Cropping2D ExpandDims
-    Flatten GlobalAveragePooling1D GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D
-    Identity InputLayer Masking MaxPooling1D MaxPooling2D Maximum Minimum Permute RepeatVector
-    Reshape Resizing Squeeze Transpose UpSampling1D UpSampling2D ZeroPadding1D
-    ZeroPadding2D""".split()
+    """Average AveragePool AveragePooling1D AveragePooling2D BroadcastTo Cast CenterCrop Concatenate
+    CropImages Cropping2D ExpandDims Flatten Flip GetItem GlobalAveragePooling1D
+    GlobalAveragePooling2D GlobalMaxPooling1D GlobalMaxPooling2D Identity InputLayer Masking Max
+    MaxPool MaxPooling1D MaxPooling2D Maximum Mean Min Minimum Moveaxis Pad PadImages Permute
+    RGBToGrayscale Repeat RepeatVector Reshape Resize Resizing Roll Split Squeeze Stack StopGradient
+    Swapaxes Tile Transpose UpSampling1D UpSampling2D ZeroPadding1D ZeroPadding2D""".split()
 )
 # Functions that a network may end in: with results from 0 up, which can be divided by their sum,
 # and with results that are neither probabilities nor logits.
@@ -57,6 +59,8 @@ def check_shapes(path: Path, model: keras.Model, kind: Kind) -> None:
             f"{path} maps {taken} to {given}; needed is a model from {kind.image_shape} "
             f"to {len(kind.classes)} class probabilities"
         )
+    if (rows := model.output_shape[0]) not in (1, None):
+        raise InputError(f"{path} gives {rows} answers for one image: needed is one")
 
 
 def _without_ones(shape: tuple[int, ...]) -> list[int]:
@@ -64,18 +68,19 @@ def _without_ones(shape: tuple[int, ...]) -> list[int]:
 
 
 def adapted(
-    path: Path, model: keras.Model, kind: Kind, sees_0_to_1: bool
-) -> tuple[keras.Model, list[str]]:
+    path: Path, model: keras.Model, kind: Kind, images: Range | None
+) -> tuple[keras.Model, Range, list[str]]:
     """A network from float32 (N, H, W, C) in [0, 1] to class probabilities, and notes.
 
     Args:
         path: the model file, for messages.
         model: a network with the shapes that `check_shapes` allows.
         kind: of the images.
-        sees_0_to_1: whether it is known to expect images in [0, 1], whatever its layers.
+        images: the range in which it expects images; None to tell from its layers.
 
     Returns:
-        `model` itself if it is one already; a sentence for each change except of shape.
+        `model` itself if it is one already; the range in which it gets its images; a sentence for
+        each change except of shape, and of a range that was given.
 
     Raises:
         InputError: its predictions are not finite, or neither probabilities nor logits.
@@ -83,16 +88,18 @@ def adapted(
     before, after, notes = [], [], []
     if model.input_shape[1:] != kind.image_shape:
         before.append(keras.layers.Reshape(model.input_shape[1:], name="image_shape"))
-    scaling = [] if sees_0_to_1 else expecting_255(model)
+    scaling = [] if images else expecting_255(model)
     if scaling:
-        before.append(keras.layers.Rescaling(255, name="image_range"))
         notes.append(f"its layer {scaling[0]!r} expects images from 0 to 255: it is given these")
+    images = images or (BYTES if scaling else UNIT)
+    if images != UNIT:
+        before.insert(0, images.layer())
     if len(model.output_shape) > 2:
         after.append(keras.layers.Reshape((len(kind.classes),), name="class_shape"))
     change, note = _to_probabilities(path, model, _extended(before, model, after, kind))
     if note:
         notes.append(note)
-    return _extended(before, model, after + change, kind), notes
+    return _extended(before, model, after + change, kind), images, notes
 
 
 def expecting_255(model: keras.Model) -> list[str]:
@@ -184,7 +191,10 @@ def _last(tensor: Any) -> Iterator[Any]:
 
 
 def _keeps_range(operation: Any) -> bool:
-    return type(operation).__name__ in _KEEP_RANGE or (
+    kind = type(operation).__name__
+    if kind == "Add":  # of two images, not of an image and a number
+        return not any(_constants(operation))
+    return kind in _KEEP_RANGE or (
         isinstance(operation, keras.layers.Activation) and _activation(operation) == "linear"
     )
 
@@ -209,15 +219,17 @@ def _expects_255(operation: Any) -> bool:
             return bool(np.max(keras.ops.convert_to_numpy(operation.mean)) > 1)
         case "BatchNormalization":
             return bool(np.max(keras.ops.convert_to_numpy(operation.moving_mean)) > 1)
-        case "Multiply" | "Subtract" | "TrueDivide" | "Divide" as kind:
-            others = [
-                abs(value)
-                for node in operation._inbound_nodes
-                for value in node.arguments.args[1:]
-                if isinstance(value, int | float) and value
-            ]
-            scales = [
-                abs(value) if kind == "Multiply" else 1 / max(abs(value), 1) for value in others
-            ]
+        case "Multiply" | "Divide" | "TrueDivide" as kind:
+            scales = [each if kind == "Multiply" else 1 / each for each in _constants(operation)]
             return any(scale < SMALL_SCALE for scale in scales)
+        case "Add" | "Subtract":
+            return any(1 / shift < SMALL_SCALE for shift in _constants(operation))
     return False
+
+
+def _constants(operation: Any) -> Iterator[float]:
+    """The largest magnitude of each number or array that the operation computes with, unless 0."""
+    for node in operation._inbound_nodes:
+        for value in node.arguments.args[1:]:
+            if isinstance(value, int | float | np.ndarray) and np.any(value):
+                yield float(np.abs(value).max())

@@ -16,6 +16,16 @@ LARGEST = 2**30  # bytes of a file, and of the weights in a compressed one
 LARGEST_DESCRIPTION = 4 * 2**20  # bytes
 LEAST_ALLOWED = 2**24  # bytes of weights in an archive of any size
 MOST_COMPRESSED = 8  # times: trained weights shrink by a tenth, pruned ones to a fifth
+SUFFIXES = (".h5", ".hdf5", ".keras")
+NEEDED = "needed is a .h5 or .keras file with its architecture"
+# How files begin that are often found in a model's place.
+BEGINNINGS = {
+    b"version https://git-lfs": "is a Git LFS pointer: run `git lfs pull`",
+    b"/annex/objects/": "is a git-annex pointer: run `git annex get`",
+    b"<!doctype html": f"is a web page, perhaps of a failed download: {NEEDED}",
+    b"<html": f"is a web page, perhaps of a failed download: {NEEDED}",
+}
+ARCHIVE, HDF5 = b"PK\x03\x04", b"\x89HDF\r\n\x1a\n"
 
 
 class Contents(NamedTuple):
@@ -24,7 +34,8 @@ class Contents(NamedTuple):
     description: dict[str, Any]
     weights: bytes  # an HDF5 file: a `.h5` file's is plain already, a `.keras` file's is not
     keras_2: bool  # whether Keras 2 wrote it
-    classes: tuple[str, ...]  # their names, if the file remembers them
+    classes: tuple[str, ...] = ()  # their names, if the file remembers them
+    is_archive: bool = False  # whether it is a `.keras` file
 
 
 def read(path: Path) -> Contents:
@@ -34,34 +45,76 @@ def read(path: Path) -> Contents:
         InputError: it is missing or too large, or is not a Keras model with its architecture.
         OSError: it cannot be read.
     """
+    if path.is_dir():
+        raise InputError(f"{path} is a folder: {NEEDED}")
     if not path.is_file():
         raise InputError(f"{path} is not a file: name a .h5 or .keras model")
-    if path.suffix not in (".h5", ".hdf5", ".keras"):
+    suffix = path.suffix.lower()
+    if suffix not in SUFFIXES:
         raise InputError(f"{path} is no model, by its name: it must end in .h5 or .keras")
     if path.stat().st_size > LARGEST:
         raise InputError(f"{path} is larger than {LARGEST // 2**30} GiB: refused")
+    data = path.read_bytes()
+    _check_beginning(path, data)
+    is_archive = suffix == ".keras"
     try:
-        text, weights, version, classes = (
-            _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
-        )
+        text, weights, version, classes = _of_archive(data) if is_archive else _of_hdf5(data)
         if len(text) > LARGEST_DESCRIPTION:
             raise ValueError(f"its description is over {LARGEST_DESCRIPTION // 2**20} MiB long")
         description = json.loads(text)
         if not isinstance(description, dict):
             raise ValueError("its description is no mapping")
+    except (_WeightsOnlyError, _CutOffError) as error:
+        raise InputError(f"{path} {error}") from None
     except (ValueError, TypeError, LookupError, RecursionError) as error:
         raise InputError(
-            f"{path} is not a Keras model ({first_sentence(error)}): "
-            "needed is a .h5 or .keras file with its architecture"
+            f"{path} is not a Keras model ({first_sentence(error)}): {NEEDED}"
         ) from None
     # Keras 3 has no such argument; a file may lack its version.
     keras_2 = version.startswith(("1.", "2.")) or '"batch_input_shape"' in _text(text)
-    return Contents(description, weights, keras_2, classes)
+    return Contents(description, weights, keras_2, classes, is_archive)
 
 
-def _of_hdf5(path: Path) -> tuple[str | bytes, bytes, str, tuple[str, ...]]:
-    weights = hdf5.plain(path.read_bytes())
+class _WeightsOnlyError(Exception):
+    """The network is missing."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "holds weights without the network: save it with `model.save()`, not `save_weights()`"
+        )
+
+
+class _UnwantedError(ValueError):
+    """A member that is not read."""
+
+
+class _CutOffError(Exception):
+    """The end is missing, or what is between."""
+
+    def __init__(self) -> None:
+        super().__init__("is cut off or damaged: copy it or download it again")
+
+
+def _check_beginning(path: Path, data: bytes) -> None:
+    """Raise InputError if the file is known by its beginning to be something else."""
+    if not data:
+        raise InputError(f"{path} is empty: {NEEDED}")
+    beginning = data[:64].lstrip().lower()
+    for known, meaning in BEGINNINGS.items():
+        if beginning.startswith(known):
+            raise InputError(f"{path} {meaning}")
+
+
+def _of_hdf5(data: bytes) -> tuple[str | bytes, bytes, str, tuple[str, ...]]:
+    try:
+        weights = hdf5.plain(data)
+    except ValueError as error:
+        if data.startswith(HDF5) and hdf5.CUT_OFF in str(error):
+            raise _CutOffError from None
+        raise
     with h5py.File(io.BytesIO(weights)) as file:
+        if "model_config" not in file.attrs and _has_weights(file):
+            raise _WeightsOnlyError
         version, classes = _text(file.attrs.get("keras_version", "")), _names(file)
         return file.attrs["model_config"], weights, version, classes
 
@@ -74,18 +127,29 @@ def _names(file: h5py.File) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _of_archive(path: Path) -> tuple[bytes, bytes, str, tuple[str, ...]]:
-    most = min(LARGEST, max(LEAST_ALLOWED, MOST_COMPRESSED * path.stat().st_size))
+def _has_weights(file: h5py.File) -> bool:
+    """Whether it holds what Keras writes in `save_weights()`, alone or within an archive."""
+    groups = "layers", "_layer_checkpoint_dependencies"
+    return "layer_names" in file.attrs or any(group in file for group in groups)
+
+
+def _of_archive(data: bytes) -> tuple[bytes, bytes, str, tuple[str, ...]]:
+    most = min(LARGEST, max(LEAST_ALLOWED, MOST_COMPRESSED * len(data)))
     try:
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            if "model.weights.h5" in archive.namelist() and "config.json" not in archive.namelist():
+                raise _WeightsOnlyError
             text = _member(archive, "config.json", LARGEST_DESCRIPTION)
             weights = _member(archive, "model.weights.h5", most)
             metadata = b"{}"
             if "metadata.json" in archive.namelist():
                 metadata = _member(archive, "metadata.json", LARGEST_DESCRIPTION)
-    except OSError:
+    except (_WeightsOnlyError, _UnwantedError):
         raise
     except Exception as error:  # zipfile raises anything at all over damaged bytes
+        is_kept = isinstance(error, KeyError | NotImplementedError | RuntimeError)
+        if data.startswith(ARCHIVE) and not is_kept:  # no member is missing, unknown or encrypted
+            raise _CutOffError from None
         raise ValueError(first_sentence(error) or type(error).__name__) from None
     return text, weights, str(json.loads(metadata).get("keras_version", "")), ()
 
@@ -93,11 +157,11 @@ def _of_archive(path: Path) -> tuple[bytes, bytes, str, tuple[str, ...]]:
 def _member(archive: zipfile.ZipFile, name: str, most: int) -> bytes:
     # Of the compressions that zipfile knows, it unpacks only this one in parts of limited size.
     if archive.getinfo(name).compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is compressed in another way than by deflate")
+        raise _UnwantedError(f"{name} is compressed in another way than by deflate")
     with archive.open(name) as member:
         data = member.read(most + 1)
     if len(data) > most:
-        raise ValueError(f"{name} in it is larger than {most:,} bytes")
+        raise _UnwantedError(f"{name} in it is larger than {most:,} bytes")
     return data
 
 

@@ -16,6 +16,7 @@ from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files.allowed import (
     ACTIVATING,
     ACTIVATIONS,
+    AUTOKERAS,
     COMPUTING,
     CONTAINERS,
     OPERATIONS,
@@ -32,7 +33,12 @@ _IGNORED = re.compile(
     r".*_(initializer|regularizer|constraint)|dtype|build_config|batch_input_shape|dropout|"
     r"recurrent_dropout|implementation|input_dim|input_length|seed|unroll|(key|query|value)_shape"
 )
-_RENAMED = {"alpha": "negative_slope", "theta": "threshold"}  # Keras 2: LeakyReLU, ThresholdedReLU
+# Arguments of Keras 2 by the names of Keras 3, by their layer.
+_RENAMED = {"LeakyReLU": {"alpha": "negative_slope"}, "ReLU": {"theta": "threshold"}}
+# Arguments that Keras takes without declaring them.
+_UNDECLARED = {"LayerNormalization": {"rms_scaling"}}
+_FLOATS = re.compile(r"b?float\d+")
+_NOT_ALLOWED = re.compile(r"[^A-Za-z0-9_.>-]")
 _ACTIVATION = re.compile(r"(.*_)?activation")
 
 Description = dict[str, Any]
@@ -62,7 +68,10 @@ def inert(
         Exception: the description is malformed; the type depends on how.
     """
     if description["class_name"] not in CONTAINERS:
-        _refuse(path, f"has a layer {description['class_name']!r}, which is not known to be safe")
+        raise InputError(
+            f"{path} is a {description['class_name']!r}, a class of its author's own, without its "
+            "layers: needed is a Sequential or functional model"
+        )
     clean = _Translator(path, keras_2, image_shape).container(description, outermost=True)
     if _calls(clean) > MOST_CALLS:
         _refuse(path, f"calls layers more than {MOST_CALLS:,} times")
@@ -85,12 +94,16 @@ def _calls(layer: Description) -> int:
 @functools.cache
 def _arguments_of(kind: str) -> frozenset[str]:
     cls = getattr(keras.layers, kind)
-    return frozenset(
-        parameter
-        for base in inspect.getmro(cls)
-        if "__init__" in vars(base) and base is not object
-        for parameter in inspect.signature(vars(base)["__init__"]).parameters
-    ) | {"trainable", "name"}
+    return (
+        frozenset(
+            parameter
+            for base in inspect.getmro(cls)
+            if "__init__" in vars(base) and base is not object
+            for parameter in inspect.signature(vars(base)["__init__"]).parameters
+        )
+        | {"trainable", "name"}
+        | _UNDECLARED.get(kind, set())
+    )
 
 
 class _Translator:
@@ -100,6 +113,7 @@ class _Translator:
         self._path = path
         self._keras_2 = keras_2
         self._image_shape = image_shape
+        self._numbers: dict[str, dict[str, int]] = {}  # of names that would become the same
 
     def container(self, source: Description, outermost: bool = False) -> Description:
         kind, config = source["class_name"], source["config"]
@@ -127,23 +141,26 @@ class _Translator:
 
     def layer(self, source: Any, calls: dict[str, int], outermost: bool = False) -> Description:
         """A layer of a container; `calls` gives the index of the first call of each network."""
-        kind, config = re.sub(r"V[12]$", "", source["class_name"]), source["config"]
+        kind, config = _kind(source), source["config"]
         nodes = source.get("inbound_nodes", [])
         inbound = [self._call(node, calls) for node in nodes]
-        # A layer that merges takes one list; HDF5 files do not tell it from the operation.
+        # HDF5 files tell `Add()([x, y])` from `x + y` only by this: an operation is not trainable.
+        module = source.get("module")
         is_operation = kind in OPERATIONS and (
             kind not in COMPUTING
-            or str(source.get("module")).startswith("keras.src.ops")
-            or any(len(call["args"]) > 1 for call in inbound)
+            or str(module).startswith("keras.src.ops")
+            or (module is None and "trainable" not in config)
         )
         if kind in CONTAINERS:
             clean = self.container(source)
         elif kind == "InputLayer":
             clean = self._input(config, outermost)
-        elif kind == "TFOpLambda":
+        elif kind in ("TFOpLambda", "SlicingOpLambda"):
             clean = self._function(config, inbound)
         elif is_operation:
-            clean = _described(kind, self._plain(config), OPERATIONS[kind])
+            clean = self._operation(kind, self._plain(config), inbound)
+        elif kind in AUTOKERAS:
+            clean = self._operation(*AUTOKERAS[kind], inbound)
         elif kind == "RandomCrop" and self._keras_2:  # which crops in prediction too
             arguments = {key: self._plain(config[key]) for key in ("height", "width", "name")}
             clean = _described("Resizing", arguments | {"crop_to_aspect_ratio": True})
@@ -154,6 +171,8 @@ class _Translator:
         elif kind in COMPUTING or kind == "ThresholdedReLU":
             kind = "ReLU" if kind == "ThresholdedReLU" else kind
             clean = _described(kind, self._arguments(kind, config))
+        elif str(module).startswith("keras.src.ops"):
+            self._refuse(f"calls keras.ops.{_function_name(kind)}, which is not known to be safe")
         else:
             self._refuse(f"has a layer {kind!r}, which is not known to be safe")
         if "name" in config and kind not in CONTAINERS:
@@ -174,14 +193,14 @@ class _Translator:
     def _arguments(self, kind: str, config: Description) -> Description:
         arguments = {}
         for key, value in config.items():
-            key = _RENAMED.get(key, key)
+            key = _RENAMED.get(kind, {}).get(key, key)
             if _IGNORED.fullmatch(key) or (key == "trainable" and not isinstance(value, bool)):
                 continue
             if key == "quantization_config" and value:
                 raise InputError(f"{self._path} is quantized: save the model before quantize()")
             if key not in _arguments_of(kind):
-                if value in (None, False, 1):  # groups, time_major and others of Keras 2
-                    continue
+                if value is None or value is False or (key, value) == ("groups", 1):
+                    continue  # what Keras 2 has turned off, such as time_major
                 self._refuse(f"gives a {kind} the argument {key}={value!r}, unknown to Keras 3")
             if _ACTIVATION.fullmatch(key):
                 arguments[key] = self._activation(value)
@@ -211,22 +230,42 @@ class _Translator:
             self._refuse(f"wraps a {source['class_name']} in a layer")
         return self.layer(source, {})
 
+    def _operation(
+        self, kind: str, arguments: Description, inbound: list[Description]
+    ) -> Description:
+        """An operation of Keras 3; in its calls, arrays have a shape and slices their name."""
+        if kind == "Cast" and _FLOATS.fullmatch(arguments["dtype"]):
+            arguments = arguments | {"dtype": "float32"}  # all computing is in float32
+        for call in inbound:
+            first, *others = call["args"]
+            if kind == "GetItem" and isinstance(others[0], list):
+                others = [[_as_slice(each) for each in others[0]]]
+            elif kind != "GetItem":
+                first, *others = map(_as_array, call["args"])
+            call["args"] = [first, *others]
+        return _described(kind, arguments, OPERATIONS[kind])
+
     def _function(self, config: Description, inbound: list[Description]) -> Description:
         """A function of TensorFlow, and its calls, in the terms of Keras 3."""
         name = config.get("function")
         if not isinstance(name, str) or name not in TENSORFLOW_FUNCTIONS:
-            self._refuse(f"calls TensorFlow's {name!r}, which is not known to be safe")
-        operation = TENSORFLOW_FUNCTIONS[name]
-        arguments = {}
+            self._refuse(f"calls tf.{name}, which is not known to be safe")
+        function = TENSORFLOW_FUNCTIONS[name]
+        arguments = dict(function.given)
         for call in inbound:
-            call["kwargs"].pop("name", None)
-            if operation == "Identity":
-                call["kwargs"] = {}
-            elif "y" in call["kwargs"]:
-                call["args"].append(call["kwargs"].pop("y"))
-            else:
-                arguments, call["kwargs"] = call["kwargs"], {}
-        return _described(operation, arguments, OPERATIONS.get(operation, "keras.layers"))
+            given = {
+                key: value.lower() if isinstance(value, str) else value
+                for key, value in call["kwargs"].items()
+                if key != "name" and value is not None and value is not False and value != "NHWC"
+            }
+            if function.second in given:
+                call["args"].append(given.pop(function.second))
+            filling = given.pop("constant_values", 0)
+            call["kwargs"] = {"constant_values": filling} if filling else {}
+            arguments = arguments | {
+                function.renamed.get(key, key): value for key, value in given.items()
+            }
+        return self._operation(function.operation, arguments, inbound)
 
     def _call(self, node: Any, calls: dict[str, int]) -> Description:
         """A call of a layer: Keras 3's form is {"args": [...], "kwargs": {...}}."""
@@ -291,7 +330,9 @@ class _Translator:
     def _name(self, name: Any) -> str:
         if not isinstance(name, str):
             self._refuse(f"names a layer {name!r}")
-        return name.replace("/", "_")  # which Keras 3 does not allow
+        plain = _NOT_ALLOWED.sub("_", name)  # by TensorFlow
+        number = self._numbers.setdefault(plain, {}).setdefault(name, len(self._numbers[plain]))
+        return f"{plain}_{number}" if number else plain
 
     def _plain(self, value: Any, calls: dict[str, int] | None = None) -> Any:
         """Plain data as it is; refuse the description of an object."""
@@ -303,14 +344,49 @@ class _Translator:
             return {key: self._plain(each, calls) for key, each in value.items()}
         if value["class_name"] == "__keras_tensor__" and calls is not None:
             return self._tensor(value["config"]["keras_history"], calls)
-        if value["class_name"] in ("__tuple__", "__numpy__", "__tensor__"):
-            plain = self._plain(value["config"]["value"], calls)
-            is_one = isinstance(plain, list) and len(plain) == 1
-            return plain[0] if is_one and value["class_name"] != "__tuple__" else plain
+        match value["class_name"]:
+            case "__tuple__":
+                return self._plain(value["config"]["value"], calls)
+            case "__numpy__" | "__tensor__" if calls is not None:  # an argument of an operation
+                plain = self._plain(value["config"]["value"])
+                return _as_array(plain) if isinstance(plain, list) else plain
+            case "__numpy__" | "__tensor__":
+                plain = self._plain(value["config"]["value"])
+                return plain[0] if isinstance(plain, list) and len(plain) == 1 else plain
+            case "__ellipsis__":
+                return {"class_name": "__ellipsis__", "config": {}}
+            case "__slice__":
+                return _as_slice(self._plain(value["config"], calls))
         self._refuse(f"names the object {value['class_name']!r}")
 
     def _refuse(self, reason: str) -> NoReturn:
         _refuse(self._path, reason)
+
+
+def _kind(source: Description) -> str:
+    """The class of a layer, without its version and its author's package."""
+    return re.sub(r"V[12]$", "", source["class_name"].rpartition(">")[2])
+
+
+def _function_name(kind: str) -> str:
+    """The name of `kind` in keras.ops, as a network's author calls it."""
+    names = {name.replace("_", ""): name for name in dir(keras.ops)}
+    return names.get(kind.lower(), repr(kind))
+
+
+def _as_array(value: Any) -> Any:
+    """A list of numbers as an array, whose shape Keras then knows."""
+    if not isinstance(value, list) or any(isinstance(each, dict) for each in value):  # tensors
+        return value
+    return {"class_name": "__numpy__", "config": {"value": value, "dtype": "float32"}}
+
+
+def _as_slice(value: Any) -> Any:
+    """A part of an index: `{"start": ...}` as Keras 3 describes a slice; anything else as it is."""
+    if not isinstance(value, dict) or "class_name" in value:
+        return value
+    ends = {key: value.get(key) for key in ("start", "stop", "step")}
+    return {"class_name": "__slice__", "config": ends}
 
 
 def _stated_input(source: Any) -> list | None:

@@ -19,6 +19,7 @@ from fashion_mnist.errors import first_sentence
 MOST_SECONDS = 30
 MOST_MEMORY = 4 * 2**30  # bytes, and four times the file; most of it is never touched
 REFUSED = 3
+CUT_OFF = "truncated file"  # in the HDF5 library's words
 
 
 def plain(data: bytes) -> bytes:

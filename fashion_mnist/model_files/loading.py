@@ -9,6 +9,8 @@ import copy
 import io
 import math
 import tempfile
+import warnings
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +21,7 @@ import h5py
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning.backend import keras, legacy_h5_format
 from fashion_mnist.model_files import adapting, contents, descriptions, hdf5
+from fashion_mnist.model_files.ranges import UNIT, Range
 from fashion_mnist.storage import files
 from fashion_mnist.storage.dataset import Kind
 
@@ -33,6 +36,7 @@ class Loaded(NamedTuple):
     """
 
     model: keras.Model
+    images: Range  # in which the network from the file gets them
     notes: list[str]
     kind: Kind
 
@@ -48,12 +52,13 @@ def load_model(path: str | Path, kind: Kind) -> keras.Model:
     return loaded.model
 
 
-def load(path: str | Path, kind: Kind | None) -> Loaded:
+def load(path: str | Path, kind: Kind | None, images: Range | None = None) -> Loaded:
     """Rebuild the network in a `.h5` or `.keras` file of Keras 2 or 3.
 
     Args:
         path: of the file.
         kind: of the images that a file without class names is for; None if that is not known.
+        images: the range in which the network expects its images; None to tell from its layers.
 
     Returns:
         A model from float32 (N, H, W, C) in [0, 1] to class probabilities. Each note is a
@@ -65,13 +70,14 @@ def load(path: str | Path, kind: Kind | None) -> Loaded:
         OSError: it cannot be read, or there is no room for a copy of a `.keras` file's weights.
     """
     path = Path(path)
-    return rebuilt(path, contents.read(path), kind)
+    return rebuilt(path, contents.read(path), kind, images)
 
 
-def rebuilt(path: Path, content: contents.Contents, kind: Kind | None) -> Loaded:
+def rebuilt(
+    path: Path, content: contents.Contents, kind: Kind | None, images: Range | None = None
+) -> Loaded:
     """What `load` gives for a file with this content; the path is for messages."""
-    description, weights, keras_2, classes = content
-    if classes:
+    if content.classes:
         kind = None
     elif kind is None:
         raise InputError(
@@ -79,23 +85,37 @@ def rebuilt(path: Path, content: contents.Contents, kind: Kind | None) -> Loaded
             "run `dvc repro preprocess` first"
         )
     try:
-        clean = descriptions.inert(path, description, keras_2, kind.image_shape if kind else ())
-        # Keras keeps notes about the variables that it does not make until the thread ends.
-        with ThreadPoolExecutor(1) as thread:
-            kind = thread.submit(_check_sketch, path, clean, len(weights), classes, kind).result()
-        model = _build(clean)
-        if keras_2:
-            _use_hard_sigmoid_of_keras_2(model)
-        if path.suffix == ".keras":
-            _load_weights(model, hdf5.plain(weights))
-        else:
-            _load_legacy_weights(model, weights)
-        return Loaded(*adapting.adapted(path, model, kind, _is_ours(description)), kind)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what the file's author wrote
+            warnings.filterwarnings("error", "Skipping nested container")  # weights are missing
+            model, kind = _with_weights(path, content, kind)
+            known = UNIT if _is_ours(content.description) else None
+            return Loaded(*adapting.adapted(path, model, kind, images or known), kind)
     except (InputError, OSError):
         raise
     except Exception as error:  # Keras and TensorFlow raise anything at all
         reason = first_sentence(error) or type(error).__name__
         raise InputError(f"{path} cannot be rebuilt: {reason}") from None
+
+
+def _with_weights(
+    path: Path, content: contents.Contents, kind: Kind | None
+) -> tuple[keras.Model, Kind]:
+    shape = kind.image_shape if kind else ()
+    clean = descriptions.inert(path, content.description, content.keras_2, shape)
+    # Keras keeps notes about the variables that it does not make until the thread ends.
+    with ThreadPoolExecutor(1) as thread:
+        kind = thread.submit(
+            _check_sketch, path, clean, len(content.weights), content.classes, kind
+        ).result()
+    model = _build(clean)
+    if content.keras_2:
+        _use_hard_sigmoid_of_keras_2(model)
+    if content.is_archive:
+        _load_weights(model, hdf5.plain(content.weights))
+    else:
+        _load_legacy_weights(model, content.weights)
+    return model, kind
 
 
 def _use_hard_sigmoid_of_keras_2(model: keras.Model) -> None:
@@ -112,10 +132,22 @@ def _use_hard_sigmoid_of_keras_2(model: keras.Model) -> None:
 
 
 def _is_ours(description: dict[str, Any]) -> bool:
-    """Whether this project trained the network, which then saw images in [0, 1]."""
+    """Whether this project trained the network, which then saw images in [0, 1].
+
+    It counts the layers of each kind from 1; Keras counts from 0, and on from network to network.
+    """
     config = description["config"]
-    first = config["layers"][0]["config"]["name"] if isinstance(config, dict) else ""
-    return (first, config.get("name")) == ("image", "network") if first else False
+    if not isinstance(config, dict) or config.get("name") != "network":
+        return False
+    image, *layers = config["layers"]
+    numbers: dict[str, set[str]] = defaultdict(set)
+    for layer in layers:
+        kind, name = layer["class_name"], str(layer["config"].get("name"))
+        if name.replace("_", "").startswith(kind.lower()):
+            numbers[kind].add(name.rpartition("_")[2])
+    return image["config"].get("name") == "image" and all(
+        found == {str(number) for number in range(1, len(found) + 1)} for found in numbers.values()
+    )
 
 
 def _build(description: dict[str, Any]) -> keras.Model:
@@ -146,13 +178,13 @@ def _check_sketch(
     classes: tuple[str, ...],
     kind: Kind | None,
 ) -> Kind:
-    """Build the network without weights; the kind of images that it takes.
+    """Build the network for one image, without weights; the kind of images that it takes.
 
     Raises:
         InputError: it would be too large, or is one for other images or classes.
     """
     with keras.StatelessScope(initialize_variables=False):
-        model = _build(description)
+        model = _build(_for_one_image(description))
     parameters = sum(math.prod(variable.shape) for variable in model.variables)
     if parameters > file_size:
         raise InputError(f"{path} describes {parameters:,} weights and does not hold them: refused")
@@ -162,6 +194,16 @@ def _check_sketch(
     kind = kind or Kind(tuple(model.input_shape[1:]), classes)
     adapting.check_shapes(path, model, kind)
     return kind
+
+
+def _for_one_image(layer: dict[str, Any]) -> dict[str, Any]:
+    """The same description with a batch of one, so that every shape in the network is known."""
+    config = dict(layer["config"])
+    if layer["class_name"] == "InputLayer":
+        config["batch_shape"] = [1, *config["batch_shape"][1:]]
+    elif "layers" in config:
+        config["layers"] = [_for_one_image(each) for each in config["layers"]]
+    return layer | {"config": config}
 
 
 def _sizes(model: keras.Model) -> Iterator[int]:
@@ -177,4 +219,4 @@ def _sizes(model: keras.Model) -> Iterator[int]:
 
 
 def _size(shape: tuple[int | None, ...]) -> int:
-    return math.prod(filter(None, shape[1:]))
+    return math.prod(filter(None, shape))

@@ -11,13 +11,14 @@ import socket
 import sys
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NoReturn
 
 from tqdm import tqdm
 
-from fashion_mnist.errors import InputError, why
+from fashion_mnist.errors import COLORS, InputError, why
 
 GRACE = 2.0  # seconds that an interrupted stage has to tidy up
 # How TensorFlow and the libraries below it put it; their classes take seconds to load.
@@ -46,7 +47,13 @@ def say(text: str) -> None:
 def note(about: object, notes: Iterable[str]) -> None:
     """Print remarks about something on standard error, a line each."""
     for text in notes:
-        print(f"note: {about}: {text}", file=sys.stderr, flush=True)
+        print(printable(f"note: {about}: {text}"), file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """The text without what would change a terminal, such as the name of a file made to do so."""
+    kept = COLORS.sub("", text)
+    return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in kept)
 
 
 def progress(
@@ -86,6 +93,8 @@ def run(main: Callable[[], int | None]) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A file's name may contain characters that the terminal's encoding lacks.
         sys.stdout.reconfigure(errors="backslashreplace")
+    # Its own advice, such as about an argument that a file's author chose.
+    warnings.filterwarnings("ignore", module=r"keras\b")
     if "DVC_STAGE" in os.environ:
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             _heed_interrupts()
@@ -175,5 +184,5 @@ def _short_of_memory(error: BaseException | None) -> bool:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr, flush=True)
+    print(printable(f"error: {message}"), file=sys.stderr, flush=True)
     return 1

@@ -59,6 +59,8 @@ def final_scores(scores: Mapping[str, Any], dataset: str, title: str = "best mod
 
 
 def _scored(title: str, scores: Mapping[str, float]) -> str:
+    if len(title) > WIDTH:
+        title = f"{title}\n{'':{WIDTH}}"
     interval = f"{scores['accuracy_low']:.2%} to {scores['accuracy_high']:.2%}"
     return f"{title:{WIDTH}}  {_pair(scores['loss'], scores['accuracy'])}  {interval}"
 
