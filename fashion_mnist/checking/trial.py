@@ -36,7 +36,6 @@ NOT_NEGATIVE = {"epsilon", "epsilon_1", "epsilon_2", "initial_accumulator_value"
 SAME = 1e-4  # of a probability: more than rounding gives
 FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 SHORT_OF_MEMORY = re.compile(r"OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted")
-CALLED = re.compile(r"\x1b\[1m(.*?)\x1b\[0m", re.DOTALL)  # what Keras wraps when a call fails
 
 
 def check(job: Job, is_used: bool = False) -> None:
@@ -98,7 +97,7 @@ def in_words(job: Job) -> Iterator[None]:
         yield
     except networks.LayerError as error:
         place = f"{job.layers_key}{error.place}"
-        said = _said(error.__cause__ or error)
+        said = first_sentence(error.__cause__ or error)
         shape = error.input_shape
         if _is_short_of_memory(error.__cause__):
             raise InputError(f"{place}: {_no_memory(job)}") from None
@@ -159,7 +158,7 @@ def _create(place: str, module: Any, kind: str, arguments: Mapping[str, Any]) ->
     try:
         getattr(module, kind)(**arguments)
     except Exception as error:
-        raise InputError(f"{place}: {_said(error)}") from None
+        raise InputError(f"{place}: {first_sentence(error)}") from None
 
 
 def _check_arguments(place: str, module: Any, kind: str, arguments: Mapping[str, Any]) -> None:
@@ -259,7 +258,7 @@ def _in_words_of_keras(job: Job) -> Iterator[None]:
     except RecursionError:
         raise InputError(f"{job.layers_key}: is too deep for Keras to build") from None
     except Exception as error:  # about the network as a whole
-        raise InputError(f"{job.layers_key}: {_said(error)}") from None
+        raise InputError(f"{job.layers_key}: {first_sentence(error)}") from None
 
 
 def _needed(job: Job, network: keras.Model) -> int:
@@ -279,7 +278,7 @@ def _is_short_of_memory(error: BaseException | None) -> bool:
 
 
 def _untrainable(job: Job, error: BaseException) -> str:
-    said = _no_memory(job) if _is_short_of_memory(error) else _said(error)
+    said = _no_memory(job) if _is_short_of_memory(error) else first_sentence(error)
     return f"{job.recipe_key} cannot train {job.layers_key}: {said}"
 
 
@@ -295,7 +294,7 @@ def _check_predictions(job: Job, network: keras.Model) -> None:
     except InputError as error:
         raise InputError(f"{place}: cannot be read back: {error}") from None
     except Exception as error:  # Keras and its backend raise anything at all
-        reason = _no_memory(job) if _is_short_of_memory(error) else _said(error)
+        reason = _no_memory(job) if _is_short_of_memory(error) else first_sentence(error)
         raise InputError(f"{place}: {reason}") from None
     if not np.allclose(together, alone, atol=SAME):
         raise InputError(
@@ -325,12 +324,6 @@ def _try_step(job: Job, network: keras.Model, is_compiled: bool) -> None:
         loop.try_step(network, job, is_compiled)
     except Exception as error:
         raise InputError(_untrainable(job, error)) from None
-
-
-def _said(error: BaseException) -> str:
-    """The first sentence of an error of Keras's."""
-    called = CALLED.search(str(error))
-    return first_sentence(ValueError(called[1])) if called else first_sentence(error)
 
 
 def _check_output(place: str, network: keras.Model, classes: int) -> None:
