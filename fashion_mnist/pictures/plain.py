@@ -72,7 +72,7 @@ def _fitted(picture: Image.Image, frame: Frame) -> np.ndarray:
     )
     scaled = picture
     if picture.size != size:
-        scaled = picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=REDUCING)
+        scaled = picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=REDUCING)
     pixels = np.asarray(scaled)
     if pixels.shape[:2] == (height, width):
         return pixels

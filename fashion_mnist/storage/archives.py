@@ -48,12 +48,13 @@ def pack(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def write_arrays(path: str | Path, **arrays: np.ndarray) -> None:
-    """Write an npz file.
+    """Write an npz file, without a copy of the arrays in memory.
 
     Raises:
         OSError: the file cannot be written; its old content is still there.
     """
-    files.write(path, pack(arrays))
+    with files.writing(path) as file:
+        np.savez(file, allow_pickle=False, **arrays)
 
 
 def read_arrays(path: str | Path, *names: str) -> list[np.ndarray]:

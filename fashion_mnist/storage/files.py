@@ -3,11 +3,20 @@
 import contextlib
 import hashlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 
 def write(path: str | Path, data: bytes) -> None:
-    """Write `data` to the file `path`, and create its folder if necessary.
+    """Write `data` to the file `path`, as `writing` does."""
+    with writing(path) as file:
+        file.write(data)
+
+
+@contextlib.contextmanager
+def writing(path: str | Path) -> Iterator[BinaryIO]:
+    """Gives a file that becomes `path` at the end; its folder is created if necessary.
 
     The data reaches the disk under a temporary name first, so whoever opens `path`
     finds the old content or the new one, never a part of it.
@@ -20,7 +29,7 @@ def write(path: str | Path, data: bytes) -> None:
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
