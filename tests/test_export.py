@@ -1,5 +1,6 @@
 """A model as ONNX: the same probabilities in another runtime, or one sentence and no file."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -62,7 +63,7 @@ def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
     assert taken.shape == ["N", 28, 28, 1]
     assert (given.name, given.shape) == ("probabilities", ["N", 10])
     classes = session.get_modelmeta().custom_metadata_map["classes"]
-    assert classes.split(",") == list(FASHION.classes)
+    assert json.loads(classes) == list(FASHION.classes)
 
 
 L = keras.layers

@@ -1,5 +1,6 @@
 """A Keras model as ONNX, the format that other programs run, checked against Keras."""
 
+import json
 import logging
 from collections.abc import Sequence
 
@@ -71,7 +72,7 @@ def _converted(model: keras.Model, classes: Sequence[str]) -> bytes:
         raise InputError(f"cannot be converted to ONNX, which has no {', '.join(sorted(unknown))}")
     for value in (*converted.graph.input, *converted.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = "N"
-    converted.metadata_props.add(key="classes", value=",".join(classes))
+    converted.metadata_props.add(key="classes", value=json.dumps(list(classes), ensure_ascii=False))
     return converted.SerializeToString(deterministic=True)
 
 
