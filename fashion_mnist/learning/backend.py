@@ -1,6 +1,7 @@
 """Keras, loaded without noise and independent of the user's settings, for reproducible results."""
 
 import gc
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -55,6 +56,8 @@ with silent_stderr(), _quick_import():  # TensorFlow greets at any log level
 
     # Not public, and the only way to write a model anywhere except to a named file.
     from keras.src.legacy.saving import legacy_h5_format
+
+logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a last and smaller batch is no news
 
 
 def make_reproducible(threads: int) -> None:

@@ -32,9 +32,11 @@ def table(validation: Mapping[str, Mapping[str, Any]], best: str, dataset: str) 
         f"{'model':10}  {'  '.join([columns] * len(heads))}",
     ]
     for name, scores in validation.items():
-        original = _pair(*ORIGINAL[name]) if beside and name in ORIGINAL else f"{'':17}"
+        pairs = [_pair(scores["loss"], scores["accuracy"])]
+        if beside:
+            pairs.append(_pair(*ORIGINAL[name]) if name in ORIGINAL else f"{'':17}")
         mark = "  best" if name == best else ""
-        lines.append(f"{name:10}  {_pair(scores['loss'], scores['accuracy'])}  {original}{mark}")
+        lines.append(f"{name:10}  {'  '.join(pairs)}{mark}")
     as_there = ", as in the original" if beside else ""
     lines.append(f"Each candidate is scored on its own validation images{as_there}.")
     return "\n".join(line.rstrip() for line in lines)
