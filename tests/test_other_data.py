@@ -111,6 +111,15 @@ def test_a_model_remembers_its_classes_whatever_the_data_set_is(workspace: Works
     assert tuple(json.loads(done.out)[0]["probabilities"]) == FASHION.classes
 
 
+def test_runs_on_other_data_are_compared_apart(workspace: Workspace, call: Call):
+    workspace.set_params(dataset="other")
+    said = call(workspace.path, "fashion_mnist.__main__", "compare").out
+    assert re.findall(r"^(\w+) .*?(?: of ([\w-]+))?$", said, re.MULTILINE) == [
+        *[("run", "fashion-mnist"), ("HEAD", "")],
+        *[("run", "other"), ("workspace", "")],
+    ]
+
+
 def test_the_data_set_as_pictures_gives_the_same_bytes_and_trains_nothing(workspace: Workspace):
     tiny_pictures(workspace.path / "pictures", lambda images: images)
     workspace.describe(

@@ -15,7 +15,7 @@ from fashion_mnist.commands import project
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.reporting import metrics
 from fashion_mnist.storage import outs, parameters
-from fashion_mnist.talk import console
+from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
@@ -47,14 +47,27 @@ def run(arguments: argparse.Namespace) -> None:
     found |= {name: _committed(revision) for name, revision in runs.items()}
     base, _, _ = found["HEAD"]
     width = max(map(len, found))
-    console.say(f"{HEADER[0]:{width}}  {'  '.join(HEADER[1:4])}  {HEADER[4]}")
-    for name, (values, selection, scores) in found.items():
+    datasets = [dataset_of(values) for values, _, _ in found.values()]
+    several = len(set(datasets)) > 1  # whose scores cannot be compared
+    header = f"{HEADER[0]:{width}}  {'  '.join(HEADER[1:4])}  {HEADER[4]}"
+    above = ""
+    for dataset, (name, (values, selection, scores)) in sorted(
+        zip(datasets, found.items(), strict=True), key=lambda each: datasets.index(each[0])
+    ):
+        if above != dataset:
+            console.say(f"{header}  of {dataset}" if several else header)
+            above = dataset
         console.say(f"{name:{width}}  {_scores(selection, scores)}")
         if changes := list(_changes(base, values)):
             hidden = len(changes) - MOST_CHANGES
             more = [f"and {hidden} more"] if hidden > 0 else []
             for change in [*changes[:MOST_CHANGES], *more]:
                 console.say(f"  {change}")
+
+
+def dataset_of(values: Mapping[str, Any]) -> str:
+    """The data set of a run; the earliest runs do not name it."""
+    return str(values.get("dataset", results.ORIGINALS_DATA))
 
 
 def _experiments() -> dict[str, str]:
