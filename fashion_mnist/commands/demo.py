@@ -38,8 +38,8 @@ def run(_arguments: argparse.Namespace) -> None:
     data_set, _kind = models.data_set()
     if data_set.prepare != "product":
         raise InputError(
-            "the page prepares photographs of garments only: the data set's file does not tell "
-            "`prepare: product`"
+            "the page prepares pictures as `prepare: product` does, and this data set is `plain`: "
+            "use `predict`, or `export` for programs of your own"
         )
     model, _difference, kind = models.as_onnx(outs.BEST_MODEL)
     shared = vars(decoding) | vars(garments)
