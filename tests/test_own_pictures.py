@@ -434,6 +434,10 @@ def test_other_sets_of_idx_files_are_read_under_their_names(own: Own):
     )
     assert train.kind == test.kind == ((6, 6, 1), ("A", "B"))
     assert train.labels.tolist() == [0, 1, 0, 1]
+    zipped(own.path / "idx", own.path / "idx.zip")
+    described = {"files": files, "first_label": 1, "classes": ["A", "B"]}
+    (own.path / f"data/raw/{name}").unlink()
+    own.good(format="idx", sources=["idx.zip"], **described)
     # QMNIST's labels: int32 (N, 8), the class first.
     rows = np.zeros((4, 8), ">i4")
     rows[:, 0] = [2, 1, 2, 1]

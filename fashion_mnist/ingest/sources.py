@@ -27,6 +27,7 @@ from fashion_mnist.storage import files
 
 GZIP_MAGIC = b"\x1f\x8b"
 IDX_MAGIC = b"\0\0"
+ADDRESSES = ("http://", "https://")
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 LARGEST_IDX = 2**31  # bytes of a file whose size is not given
 LARGEST = 2**40  # of an archive
@@ -158,18 +159,7 @@ def _take_whole(
     """
     if source.startswith("apt:"):
         raise SourceError("a package is a source of IDX files only")
-    name = source.rstrip("/").rpartition("/")[2].partition("?")[0]
-    if source.startswith(("http://", "https://")):
-        path = scratch / (name or "data")
-        try:
-            with path.open("wb") as file:
-                longer = patience._replace(file=LONGER * patience.file)
-                if not downloads.save(source, file, LARGEST, progress, longer):
-                    raise SourceError("the server has no such file")
-        except DownloadError as error:
-            raise SourceError(str(error)) from None
-    else:
-        path = Path(_expanded(source))
+    path = _at_hand(source, scratch, progress, patience)
     is_npz = wanted.format == "npz"
     if path.is_dir():
         if wanted.sha256 or wanted.bytes:
@@ -187,6 +177,26 @@ def _take_whole(
         shutil.copyfile(path, folder / path.with_suffix(".npz").name)
     else:
         unpacking.unpack(path, folder, progress)
+
+
+def _at_hand(source: str, scratch: Path, progress: Progress, patience: Patience) -> Path:
+    """Where a folder or a file is on this machine, downloaded if necessary."""
+    if not source.startswith(ADDRESSES):
+        return Path(_expanded(source))
+    path = scratch / (_name(source) or "data")
+    try:
+        with path.open("wb") as file:
+            longer = patience._replace(file=LONGER * patience.file)
+            if not downloads.save(source, file, LARGEST, progress, longer):
+                raise SourceError("the server has no such file")
+    except DownloadError as error:
+        raise SourceError(str(error)) from None
+    return path
+
+
+def _name(source: str) -> str:
+    """The last part of a path or an address."""
+    return source.rstrip("/").rpartition("/")[2].partition("?")[0]
 
 
 def _check(path: Path, expected: File) -> None:
@@ -241,7 +251,13 @@ def _uncompressed(data: bytes, expected: File) -> bytes:
 
 def _reader(source: str, scratch: Path, progress: Progress, patience: Patience) -> Read:
     """Return what reads the files of `source`."""
-    if source.startswith(("http://", "https://")):
+    if unpacking.is_archive(_name(source)):
+        archive = _at_hand(source, scratch, progress, patience)
+        if not archive.is_file():
+            raise SourceError(f"there is no {archive}")
+        unpacking.unpack(archive, scratch / "unpacked", progress)
+        return partial(_read, _folder_of_idx_files(scratch / "unpacked", "the archive"))
+    if source.startswith(ADDRESSES):
         return partial(_download, source.rstrip("/"), progress, patience)
     if source.startswith("apt:"):
         return partial(_read, _unpacked(source.removeprefix("apt:"), scratch, patience))
@@ -297,9 +313,13 @@ def _unpacked(package: str, scratch: Path, patience: Patience) -> Path:
     _run([*apt, "update"], scratch, patience)
     _run([*apt, "download", package], scratch, patience)
     _run(["dpkg-deb", "-x", *map(str, scratch.glob("*.deb")), "unpacked"], scratch, patience)
-    found = next((scratch / "unpacked").rglob("*-ubyte*"), None)
+    return _folder_of_idx_files(scratch / "unpacked", f"the package {package}")
+
+
+def _folder_of_idx_files(folder: Path, what: str) -> Path:
+    found = next(iter(sorted(folder.rglob("*-ubyte*"))), None)
     if found is None:
-        raise SourceError(f"the package {package} holds no IDX files")
+        raise SourceError(f"{what} holds no IDX files")
     return found.parent
 
 

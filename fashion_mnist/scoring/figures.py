@@ -173,7 +173,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -
     count = len(names)
     crowd = count / CLASSES_AT_EASE
     scale = min(max(1, crowd), LARGEST)
-    letters = 10 * min(1, scale / crowd)  # points
+    letters = min(10, 15 * scale / crowd)  # points
     matrix = np.zeros((count, count), int)
     np.add.at(matrix, (labels, predicted), 1)
     diagonal = np.eye(count, dtype=bool)
@@ -210,7 +210,7 @@ def confusion(labels: np.ndarray, predicted: np.ndarray, names: Sequence[str]) -
             elif shares[row, column] > 0.55 * top:
                 color = "white"
             cell = axes.text(column, row, f"{number:,}", color=color, fontsize=letters)
-            cell.set(ha="center", va="center")
+            cell.set(ha="center", va="center", in_layout=False)  # within its cell
     return figure
 
 
