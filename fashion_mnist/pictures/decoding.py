@@ -84,7 +84,7 @@ def frames(file: BinaryIO) -> Iterator[tuple[Image.Image, Image.Image]]:
         InputError: it is not a picture, or is damaged or too large.
         OSError: it cannot be read.
     """
-    decoded = _decoded(file.read(MOST_BYTES + 1), WORKING_EDGE, _in_gray_and_small)
+    decoded = _decoded(file.read(MOST_BYTES + 1), 2 * WORKING_EDGE, _in_gray_and_small)
     while True:
         with quietly():
             found = next(decoded, None)
@@ -106,18 +106,18 @@ def quietly() -> Iterator[None]:
         yield
 
 
-def decode(data: bytes, edge: int, convert: Convert) -> list[Image.Image]:
+def decode(data: bytes, least: int, convert: Convert) -> list[Image.Image]:
     """What `convert` makes of a picture's first frame, upright; call it `quietly`.
 
     Args:
         data: a file's content, at most MOST_BYTES + 1 of it.
-        edge: pixels; a JPEG may be decoded at a fraction of its size, down to twice that.
+        least: pixels; a JPEG may be decoded at a fraction of its size, down to this.
         convert: gray, colours, or both.
 
     Raises:
         InputError: it is not a picture, or is damaged or too large.
     """
-    return next(_decoded(data, edge, convert))
+    return next(_decoded(data, least, convert))
 
 
 def _scans(jpeg: bytes) -> int:
@@ -131,7 +131,7 @@ def _scans(jpeg: bytes) -> int:
     return scans
 
 
-def _decoded(data: bytes, edge: int, convert: Convert) -> Iterator[list[Image.Image]]:
+def _decoded(data: bytes, least: int, convert: Convert) -> Iterator[list[Image.Image]]:
     """What `convert` makes of each frame."""
     if not data:
         raise InputError("is empty")
@@ -142,7 +142,7 @@ def _decoded(data: bytes, edge: int, convert: Convert) -> Iterator[list[Image.Im
     pixels = 0
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
-        image.draft(None, (2 * edge, 2 * edge))
+        image.draft(None, (least, least))
         for number in range(MOST_FRAMES):
             try:
                 image.seek(number)

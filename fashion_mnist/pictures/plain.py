@@ -10,7 +10,7 @@ from fashion_mnist.pictures import decoding
 from fashion_mnist.pictures.garments import Picture
 
 LEVELS = {"black": 0, "white": 255, "edge": 0}  # of the background, also behind what is transparent
-REDUCING = 3.0  # Pillow averages a much larger picture first: as good, and faster
+REDUCING = 2.0  # Pillow averages a much larger picture first: as good, and faster
 
 
 class Frame(NamedTuple):
