@@ -30,6 +30,7 @@ IDX_MAGIC = b"\0\0"
 ADDRESSES = ("http://", "https://")
 GZIP_WINDOW = zlib.MAX_WBITS | 16
 LARGEST_IDX = 2**31  # bytes of a file whose size is not given
+SCRATCH = ".fetch-"  # begins the name of the folder where a source is unpacked
 LARGEST = 2**40  # of an archive
 LONGER = 36  # times as long as an IDX file, an archive may take
 
@@ -72,6 +73,8 @@ def fetch(
         _fetch_files(wanted, destination, say, progress, patience)
         return
     destination.parent.mkdir(parents=True, exist_ok=True)
+    for left in destination.parent.glob(f"{SCRATCH}*"):  # by a run that was killed
+        shutil.rmtree(left, ignore_errors=True)
 
     def take(source: str, scratch: Path) -> None:
         folder = scratch / "whole"
@@ -127,7 +130,7 @@ def _first(
     for source in wanted.sources:
         try:
             with tempfile.TemporaryDirectory(
-                prefix=".fetch-", dir=beside, ignore_cleanup_errors=True
+                prefix=SCRATCH, dir=beside, ignore_cleanup_errors=True
             ) as scratch:
                 take(source, Path(scratch))
         except (SourceError, ArchiveError) as error:
