@@ -11,13 +11,12 @@ from statistics import fmean
 from time import monotonic
 from typing import Any
 
-from dvc_parallel import command, dvclock, files
+from dvc_parallel import command, dvclock, files, schedule
 from dvc_parallel.copies import Copy, Snapshot, read_saved, snapshot, whatever_fails
 from dvc_parallel.errors import InputError, dvc_errors
 from dvc_parallel.plan import Options, Plan, make_plan
 from dvc_parallel.runner import Work
 from dvc_parallel.runner import run as run_stages
-from dvc_parallel.schedule import tasks_of
 from dvc_parallel.screen import Log, Terminal, open_screen
 from dvc_parallel.sharing import Sharing, signatures_of
 from dvc_parallel.source import Ended, Experiment, Source
@@ -62,12 +61,12 @@ def run(
     try:
         with closing(Laboratory(source, workspace, options, known)) as laboratory:
             with command.open_crew(workspace, scheduler, jobs) as (crew, cores):
-                crew.expect(min(cores, source.total or cores))
+                crew.expect(1)
                 with (
                     snapshot(workspace.repo, source.files, parent) as taken,
                     open_screen([], None) as screen,
                 ):
-                    laboratory.enter(taken, cores, screen)
+                    laboratory.enter(taken, cores, crew.expect, screen)
                     run_stages(
                         laboratory.work,
                         cores,
@@ -144,28 +143,41 @@ class Laboratory:
         self._failed: list[str] = []
         self._saved = 0
 
-    def enter(self, taken: Snapshot, cores: int, screen: Log | Terminal) -> None:
-        """Begin with what DVC stashed, so many cores, and a screen."""
+    def enter(
+        self,
+        taken: Snapshot,
+        cores: int,
+        expect: Callable[[int], None],
+        screen: Log | Terminal,
+    ) -> None:
+        """Begin.
+
+        Args:
+            taken: what DVC stashed.
+            cores: how many may be used.
+            expect: told how many stages may run at once.
+            screen: where the user watches.
+        """
         self._taken = taken
         self._cores = cores
+        self._expect = expect
         self._screen = screen
         screen.experiments(0, self._source.total)
 
     def more(self, idle: bool) -> bool:
         """Open another experiment if there is room for it, or else save one that is complete.
 
-        Both take a moment: so much the better if all cores are busy.
+        Both take a moment: so much the better if all cores are busy. A source that learns from the
+        experiments is told of all that are complete before it gives another.
 
         Returns:
             whether tasks may have changed.
         """
-        room = self._cores * (OPEN if self._source.ahead else 1)
+        ahead = self._source.ahead
+        room = self._cores * (OPEN if ahead else 1)
+        asks = (idle and ahead) or (not self._complete and (idle or ahead))
         running = len(self._open) - len(self._complete)
-        if (
-            (idle or (self._source.ahead and not self._complete))
-            and running < room
-            and (experiment := self._source.next())
-        ):
+        if asks and running < room and (experiment := self._source.next()):
             self._begin(experiment)
             return True
         if self._complete:
@@ -180,45 +192,60 @@ class Laboratory:
         changes = [change for of_file in experiment.overrides.values() for change in of_file]
         with whatever_fails():
             copy = Copy(self._repo, self._taken, experiment, self._parent)
+        saved, error = None, ""
         try:
             # One lock, because DVC reads all files again after each.
             with whatever_fails(), dvc_errors(), chdir(copy.folder), lock_repo(copy.repo):
-                if saved := self._saved_before(copy, experiment.name):
-                    command.say(f"experiment {experiment.name} was saved by an earlier run")
-                    self._end(experiment, saved, "", partial(read_saved, self._repo, saved))
-                    copy.close()
-                    return
-                copy.checkout(self._options.targets)
-                plan = make_plan(copy.repo, self._options)
-                tmp = Path(copy.repo.tmp_dir)
-                for path in sorted(plan.damaged):
-                    command.say(dvclock.set_aside(path, tmp))
-                records = dvclock.Records(copy.repo, tmp / "order.json", plan)
-                jobs = command.jobs_of(plan, self._options, copy.variables)
-                signatures = signatures_of(copy.repo, plan)
-        except InputError as error:
+                saved = self._saved_before(copy, experiment.name)
+                if saved is None:
+                    trial, signatures = self._plan(experiment, copy)
+        except InputError as failure:
+            error = str(failure)
+        if saved:
+            command.say(f"experiment {experiment.name} was saved by an earlier run")
+            self._end(experiment, saved, "", partial(read_saved, self._repo, saved))
+            copy.close()
+            return
+        if error:
             command.warn(f"error: experiment {experiment.name}: {error}")
-            self._end(experiment, None, str(error), _in(copy.folder))
+            self._end(experiment, None, error, _in(copy.folder))
             copy.close()
             return
         command.say(" ".join([f"experiment {experiment.name}:", *changes]))
+        self._open.append(trial)
+        self._sharing.add(signatures)
+        self._expect(schedule.width(schedule.simulate(self.work.tasks, self._cores, False)))
+        if not trial.left:
+            self._complete.append(trial)
+
+    def _plan(self, experiment: Experiment, copy: Copy) -> tuple[Trial, dict[str, str]]:
+        """Find out what has to run in the current folder, and add it to the tasks.
+
+        Returns:
+            the experiment, and the signatures of its tasks.
+        """
+        copy.checkout(self._options.targets)
+        plan = make_plan(copy.repo, self._options)
+        tmp = Path(copy.repo.tmp_dir)
+        for path in sorted(plan.damaged):
+            command.say(dvclock.set_aside(path, tmp))
+        records = dvclock.Records(copy.repo, tmp / "order.json", plan)
+        jobs = command.jobs_of(plan, self._options, copy.variables)
         labels = {name: f"{experiment.name} {name}" for name in plan.steps}
-        tasks = tasks_of(
+        signatures = {labels[name]: same for name, same in signatures_of(copy.repo, plan).items()}
+        trial = Trial(experiment, copy, plan, records, set(labels.values()))
+        tasks = schedule.tasks_of(
             {name: step.needs for name, step in plan.steps.items()},
             {name: step.threads for name, step in plan.steps.items()},
             self._known,
         )
-        trial = Trial(experiment, copy, plan, records, set(labels.values()))
-        self._open.append(trial)
         self._sizes.append(sum(task.seconds * task.threads for task in tasks.values()))
         for name, label in labels.items():
             needs = frozenset(labels[above] for above in tasks[name].needs)
             self.work.tasks[label] = tasks[name]._replace(needs=needs)
             self.work.jobs[label] = jobs[name]
             self._owners[label] = trial, name
-        self._sharing.add({labels[name]: same for name, same in signatures.items()})
-        if not labels:
-            self._complete.append(trial)
+        return trial, signatures
 
     def _saved_before(self, copy: Copy, name: str) -> str | None:
         """The commit of this experiment if an earlier run has saved it.
@@ -303,6 +330,8 @@ class Laboratory:
 
     def stop(self) -> None:
         """End the experiments that are still open; their stages do not run any more."""
+        while self._complete:
+            self._finish(self._complete.popleft())
         for trial in self._open:
             command.say(f"experiment {trial.experiment.name} was stopped")
             self._end(trial.experiment, None, "stopped", _in(trial.copy.folder))

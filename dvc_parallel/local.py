@@ -37,6 +37,7 @@ class LocalCrew:
         self._busy: dict[Handle, tuple[str, Job]] = {}
         self._claims: dict[Handle, tuple[str, str] | None] = {}
         self._tries: dict[str, int] = {}
+        self._folders: dict[Handle, str] = {}  # a worker to the folder whose files it has read
         self._events: queue.SimpleQueue[tuple[Handle, Message | None]]
         self._events = queue.SimpleQueue()
         self._idle: list[Handle] = []
@@ -49,7 +50,9 @@ class LocalCrew:
     def start(self, name: str, job: Job) -> None:
         """Have a stage run."""
         self._tries[name] = self._tries.get(name, 0) + 1
+        self._idle.sort(key=lambda handle: self._folders.get(handle) == job.folder)
         handle = self._idle.pop() if self._idle else self._hire()
+        self._folders[handle] = job.folder
         self._busy[handle] = (name, job)
         with contextlib.suppress(BrokenPipeError):  # it has died, as its reader will notice
             worker.send(handle.jobs, job)

@@ -83,7 +83,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-def measure_grid(count: int, commands: list[list[str]]) -> tuple[float, str]:
+def measure_grid(count: int, commands: list[list[str]]) -> tuple[float, dict[str, str]]:
     """The seconds until commands have saved so many experiments, and the files of each."""
     with TemporaryDirectory(ignore_cleanup_errors=True) as top:  # the queue's workers tidy up
         files = {"dvc.yaml": CHAIN, "params.yaml": "rate: 0\n", "source": "1\n"}
@@ -108,7 +108,9 @@ def measure_grid(count: int, commands: list[list[str]]) -> tuple[float, str]:
         while len(saved()) < count:  # `dvc queue start` does not wait
             sleep(0.1)
         seconds = monotonic() - started
-        return seconds, "".join(name + git("ls-tree", "-r", name) for name in saved())
+        # The whole name holds the commit that it starts from, and so the time of that.
+        contents = {name.rpartition("/")[2]: git("ls-tree", "-r", name) for name in saved()}
+        return seconds, contents
 
 
 def grid_row(name: str, count: int, jobs: int) -> str:

@@ -4,11 +4,17 @@ import json
 import shutil
 import signal
 import sys
+import time
 from collections import Counter
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
+from dvc_parallel.experiments import open_laboratory
+from dvc_parallel.laboratory import run
+from dvc_parallel.plan import Options
+from dvc_parallel.source import Ended, Experiment
 from dvc_parallel.tests.conftest import PATIENCE, Pipeline, call, dvc, git, parallel, until
 
 
@@ -239,3 +245,48 @@ def test_without_git(done: Pipeline) -> None:
     ended = done.run("-S", "select=2")
     assert ended.returncode == 1
     assert ended.stderr == "error: an experiment needs a git repository with a commit\n"
+
+
+class Search:
+    """Gives an experiment after the other, and stops the last one."""
+
+    files = ("params.yaml",)
+    total = None
+    ahead = False
+    deadline: float | None = None
+
+    def __init__(self) -> None:
+        self.values = [2, 3, 4]
+        self.ended: dict[str, Ended] = {}
+        self.results: list[bytes] = []
+
+    def next(self) -> Experiment | None:
+        value = self.values.pop(0) if self.values else None
+        if value == 4:
+            self.deadline = time.monotonic() + 5
+        return value and Experiment(f"trial-{value}", {"params.yaml": [f"select={value}"]})
+
+    def finished(self, experiment: Experiment, ended: Ended) -> None:
+        self.ended[experiment.name] = ended
+        if ended.revision:
+            self.results.append(ended.read("best.txt"))
+
+
+def test_a_source_is_asked_when_a_core_is_idle_and_may_stop_what_runs(committed: Pipeline) -> None:
+    committed.order("trial-3.select", "fail")
+    committed.order("trial-4.select", "stubborn")
+    search = Search()
+    with chdir(committed.folder), open_laboratory() as workspace:
+        assert run(search, workspace, Options(), jobs=1, scheduler=None) == 1
+    assert search.results == [(committed.folder / "best.txt").read_bytes()]
+    assert saved(committed.folder).keys() == {"trial-2"}
+    assert [bool(ended.revision) for ended in search.ended.values()] == [True, False, False]
+    assert "exited with 3" in search.ended["trial-3"].error
+    assert search.ended["trial-4"].error == "stopped"
+    again = Search()
+    again.values = [2]
+    with chdir(committed.folder), open_laboratory() as workspace:
+        assert run(again, workspace, Options(), jobs=1, scheduler=None) == 0
+    assert again.results == search.results
+    assert committed.started().count("trial-2.select") == 1
+    assert not list((committed.folder / ".dvc/tmp/parallel/experiments").iterdir())
