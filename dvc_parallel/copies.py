@@ -121,7 +121,8 @@ def _workspace_kept(repo: "Repo", files: Collection[str], aside: Path) -> Iterat
     if aside.exists():
         raise InputError(
             "a run was killed while DVC had put the workspace's changes aside: they are in "
-            f"{aside} and in `git stash list`: take back what is missing, and remove that folder"
+            f"{aside} and in `git stash list`: take back what is missing, check out the branch "
+            "again, and remove that folder"
         )
     if conflicts := git.index.conflicts:
         path = next(side.path for sides in conflicts for side in sides if side)
