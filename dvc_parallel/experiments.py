@@ -109,9 +109,9 @@ class Grid:
         self.files = {path for sweep in sweeps for path in sweep}
         self.total = len(sweeps)
         self._left: deque[Experiment] = deque()
-        for number, overrides in enumerate(sweeps, 1):
-            own = name and (f"{name}-{number}" if len(sweeps) > 1 else name)
-            self._left.append(Experiment(own or _random_name(repo), overrides))
+        names = _names(repo, name, len(sweeps))
+        for own, overrides in zip(names, sweeps, strict=True):
+            self._left.append(Experiment(own, overrides))
 
     def next(self) -> Experiment | None:
         """The next one; None if there are no more."""
@@ -163,7 +163,13 @@ def _unreadable(change: str, error: Exception) -> str:
     return str(error).splitlines()[0]
 
 
-def _random_name(repo: "Repo") -> str:
+def _names(repo: "Repo", name: str | None, count: int) -> list[str]:
+    """So many names, each but a single one with a number; random ones if there is none."""
     from dvc.repo.experiments.utils import get_random_exp_name
 
-    return str(get_random_exp_name(repo.scm, repo.scm.get_rev()))
+    if name is not None:
+        return [name] if count == 1 else [f"{name}-{number}" for number in range(1, count + 1)]
+    names: set[str] = set()
+    while len(names) < count:
+        names.add(str(get_random_exp_name(repo.scm, repo.scm.get_rev())))
+    return sorted(names)
