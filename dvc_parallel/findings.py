@@ -1,0 +1,134 @@
+"""What a search has found: its tables."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from dvc_parallel.search import Terms, confirmation, ranked, to_confirm
+
+if TYPE_CHECKING:
+    from dvc_parallel.study import Study, Trial
+
+BEST = 5
+
+
+def findings(terms: Terms, study: "Study") -> str:
+    """The best trials, what differs between them, their luck, and where the time went."""
+    trials = study.trials()
+    parts = [_best(terms, trials), _failed(terms, trials), _time(terms, study)]
+    if terms.confirm:
+        parts.insert(1, _confirmed(terms, study))
+    return "\n\n".join(filter(None, parts))
+
+
+def _best(terms: Terms, trials: "Sequence[Trial]") -> str:
+    best = ranked(trials, terms.objective)[:BEST]
+    if not best:
+        return f"none of {len(trials)} trials has succeeded"
+    changes = [
+        {change.label: change.text for change in terms.space.changes(trial.chosen)}
+        for trial in best
+    ]
+    differing = [
+        label
+        for label in terms.space.dimensions
+        if len(best) == 1 or len({texts[label] for texts in changes}) > 1
+    ]
+    head = ["trial", terms.objective.key, *differing]
+    rows = [
+        [
+            terms.trial_name(trial.number),
+            _number(trial.values[-1]),
+            *(_short(trial.chosen[label]) for label in differing),
+        ]
+        for trial in best
+    ]
+    if terms.rungs:
+        key = terms.rungs[0].label
+        head.insert(2, key)
+        for row, trial in zip(rows, best, strict=True):
+            row.insert(2, terms.rungs[len(trial.values) - 1].text)
+    text = f"the best {len(best)} of {len(trials)} trials:\n{_table(head, rows)}"
+    same = [
+        f"{label}={_short(best[0].chosen[label])}"
+        for label in terms.space.dimensions
+        if label not in differing
+    ]
+    return f"{text}\nthe same in all of them: {' '.join(same)}" if same else text
+
+
+def _confirmed(terms: Terms, study: "Study") -> str:
+    trials, rung = to_confirm(study.trials(), terms.objective)
+    done = study.notes.get("confirmed", {})
+    rows: list[tuple[float, list[str]]] = []
+    for trial in trials:
+        results = [done.get(confirmation(trial.number, rung, c), {}) for c in terms.confirm]
+        values = [result["value"] for result in results if "value" in result]
+        cells = [_number(result["value"]) if "value" in result else "-" for result in results]
+        if values:
+            mean = fmean(values)
+            worst = float("inf") if len(values) < len(results) else terms.objective.rank(mean)
+            row = [terms.trial_name(trial.number), _number(mean), *cells]
+            rows.append((worst, [*row, _number(trial.values[-1])]))
+    if not rows:
+        return ""
+    rows.sort(key=lambda row: row[0])
+    key = terms.confirm[0].label
+    head = ["trial", "mean", *(f"{key}={change.text}" for change in terms.confirm), "in the search"]
+    return f"run again, by their mean {terms.objective.key}:\n{_table(head, [r for _, r in rows])}"
+
+
+def _failed(terms: Terms, trials: "Sequence[Trial]") -> str:
+    return "\n".join(
+        f"failed: {terms.trial_name(trial.number)}: {trial.failure}"
+        for trial in trials
+        if trial.failure
+    )
+
+
+def _time(terms: Terms, study: "Study") -> str:
+    spent: dict[str, list[float]] = {}
+    for trial in study.trials():
+        for number, (rung, seconds) in enumerate(trial.runs):
+            what = "trials"
+            if trial.failure and number == len(trial.runs) - 1:
+                what = "trials that failed"
+            elif terms.rungs:
+                what = f"{terms.rungs[rung].label}={terms.rungs[rung].text}"
+            spent.setdefault(what, []).append(seconds)
+    if confirmed := study.notes.get("confirmed"):
+        spent["confirmation"] = [result["seconds"] for result in confirmed.values()]
+    total = sum(map(sum, spent.values()))
+    rows = [
+        [what, str(len(each)), f"{sum(each) / 60:.1f}", f"{sum(each) / total:.0%}"]
+        for what, each in spent.items()
+        if total
+    ]
+    minutes = study.notes.get("spent", 0) / 60
+    return (
+        f"the search took {minutes:.1f} minutes; what ran in them, and after them:\n"
+        f"{_table(['', 'runs', 'minutes', 'share'], rows)}"
+        if rows
+        else ""
+    )
+
+
+def _number(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Columns, the first one flush left and the others flush right."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if column else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in lines
+    )
