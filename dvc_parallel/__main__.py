@@ -96,6 +96,36 @@ def parser() -> Parser:
         "formatting; whether a stage reads its own source, line numbers or __doc__ is for you to "
         "know",
     )
+    search = parser.add_argument_group(
+        "search", "with an objective, Optuna chooses the values: see the README"
+    )
+    objective = search.add_mutually_exclusive_group()
+    for option, what in (("--minimize", "small"), ("--maximize", "large")):
+        objective.add_argument(
+            option,
+            metavar="FILE:KEY",
+            help=f"search the values of -S, which may be intervals, that make this number {what}",
+        )
+    search.add_argument("--minutes", metavar="N", help="start no experiment after so many minutes")
+    search.add_argument("--trials", metavar="N", help="try so many choices of values")
+    search.add_argument(
+        "--grace",
+        metavar="N",
+        help="stop what still runs so many minutes after --minutes (default: let it end)",
+    )
+    search.add_argument(
+        "--rungs",
+        metavar="[FILE:]KEY=A,B,...",
+        help="start each trial with this parameter at A; the best third go on with B, and so on",
+    )
+    search.add_argument(
+        "--confirm",
+        metavar="[FILE:]KEY=A,B,...",
+        help="at the end, run the best three again with each of these values",
+    )
+    search.add_argument(
+        "--seed", metavar="N", help="what is chosen depends on it (default: a random one)"
+    )
     return parser
 
 

@@ -79,38 +79,33 @@ def _confirmed(terms: Terms, study: "Study") -> str:
 
 
 def _failed(terms: Terms, trials: "Sequence[Trial]") -> str:
-    return "\n".join(
-        f"failed: {terms.trial_name(trial.number)}: {trial.failure}"
-        for trial in trials
-        if trial.failure
-    )
+    by_reason: dict[str, list[str]] = {}
+    for trial in trials:
+        if trial.failure:
+            by_reason.setdefault(trial.failure, []).append(terms.trial_name(trial.number))
+    return "\n".join(f"failed: {', '.join(names)}: {reason}" for reason, names in by_reason.items())
 
 
 def _time(terms: Terms, study: "Study") -> str:
-    spent: dict[str, list[float]] = {}
+    rungs = [f"{rung.label}={rung.text}" for rung in terms.rungs] or ["trials"]
+    spent: dict[str, list[float]] = {what: [] for what in (*rungs, "failed")}
     for trial in study.trials():
-        for number, (rung, seconds) in enumerate(trial.runs):
-            what = "trials"
-            if trial.failure and number == len(trial.runs) - 1:
-                what = "trials that failed"
-            elif terms.rungs:
-                what = f"{terms.rungs[rung].label}={terms.rungs[rung].text}"
-            spent.setdefault(what, []).append(seconds)
-    if confirmed := study.notes.get("confirmed"):
-        spent["confirmation"] = [result["seconds"] for result in confirmed.values()]
+        for number, (rung, seconds) in enumerate(trial.runs, 1):
+            failed = trial.failure and number == len(trial.runs)
+            spent["failed" if failed else rungs[rung]].append(seconds)
+    confirmed = study.notes.get("confirmed", {})
+    spent["confirmation"] = [result["seconds"] for result in confirmed.values()]
     total = sum(map(sum, spent.values()))
+    if not total:
+        return ""
     rows = [
         [what, str(len(each)), f"{sum(each) / 60:.1f}", f"{sum(each) / total:.0%}"]
         for what, each in spent.items()
-        if total
+        if each
     ]
     minutes = study.notes.get("spent", 0) / 60
-    return (
-        f"the search took {minutes:.1f} minutes; what ran in them, and after them:\n"
-        f"{_table(['', 'runs', 'minutes', 'share'], rows)}"
-        if rows
-        else ""
-    )
+    table = _table(["experiments", "number", "minutes", "share"], rows)
+    return f"where the time went, in a search of {minutes:.1f} minutes:\n{table}"
 
 
 def _number(value: float) -> str:
