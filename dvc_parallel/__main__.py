@@ -24,6 +24,8 @@ examples:
   dvc-parallel -S train.lr=0.1,0.01     two experiments, which `dvc exp show` lists
   dvc-parallel --accept                 no run after a comment or a formatter, see the README"""
 
+ONLY_FOR_SEARCHES = ("minutes", "trials", "grace", "seed", "rungs", "confirm")
+
 
 class Parser(argparse.ArgumentParser):
     """Reports bad arguments in one sentence, like all other bad input."""
@@ -152,6 +154,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 "--accept runs nothing: only --dry, --downstream and --single-item go with it"
             )
         return accept(options, given.dry)
+    if given.minimize is not None or given.maximize is not None:
+        from dvc_parallel.search_command import run_search
+
+        if given.dry:
+            raise InputError("--dry shows no experiments: leave it out")
+        return run_search(given, options, jobs, given.scheduler)
+    for option in ONLY_FOR_SEARCHES:
+        if getattr(given, option) is not None:
+            raise InputError(f"--{option} needs --minimize FILE:KEY or --maximize FILE:KEY")
     if given.set_param or given.name:
         from dvc_parallel.experiments import run_grid
 

@@ -31,6 +31,7 @@ class Terms(NamedTuple):
         grace: how many minutes later the runs that still last are stopped; None for never.
         rungs: the values of one parameter, the first for every trial, or none.
         confirm: the values of one parameter with which the best run again, or none.
+        composed: the file of parameters that Hydra composes for each experiment, if it does.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Terms(NamedTuple):
     grace: float | None = None
     rungs: tuple[Change, ...] = ()
     confirm: tuple[Change, ...] = ()
+    composed: str | None = None
 
     @property
     def top(self) -> int:
@@ -62,7 +64,10 @@ class Terms(NamedTuple):
             name += _suffix(confirmed, self.confirm)
         elif rung > 0:
             name += _suffix(self.rungs[rung], self.rungs)
-        return Experiment(name, by_file(changes))
+        overrides = by_file(changes)
+        if self.composed:
+            overrides.setdefault(self.composed, [])
+        return Experiment(name, overrides)
 
 
 def ranked(trials: Sequence["Trial"], objective: Objective) -> list["Trial"]:
@@ -123,6 +128,7 @@ class Search:
     """
 
     ahead = False  # what is proposed depends on all that is known
+    total = None
 
     def __init__(
         self,
@@ -132,6 +138,8 @@ class Search:
         saved: Callable[[str], bool],
         say: Callable[[str], None],
     ) -> None:
+        changes = [*terms.space.example(), *terms.rungs, *terms.confirm]
+        self.files = {change.path for change in changes}
         self._terms = terms
         self._study = study
         self._seed = seed
@@ -154,6 +162,11 @@ class Search:
         return self._end + 60 * self._terms.grace
 
     @property
+    def goes_on(self) -> bool:
+        """Whether the best are to run again, although the search was stopped."""
+        return bool(self._unconfirmed)
+
+    @property
     def _end(self) -> float | None:
         if self._terms.minutes is None:
             return None
@@ -171,12 +184,7 @@ class Search:
                 return self._start(trial, rung, None)
             if self._running:
                 return None
-            self._searching = False
-            self._study.note("spent", self._spent)
-            self._unconfirmed = self._to_confirm()
-            if self._unconfirmed:
-                names = ", ".join(f"{c.label}={c.text}" for c in self._terms.confirm)
-                self._say(f"the search is over; the best run again with {names}")
+            self._conclude()
         if self._unconfirmed:
             return self._start(*self._unconfirmed.pop(0))
         return None
@@ -223,6 +231,15 @@ class Search:
         ]
         return sum(known) / len(known) if known else 0.0
 
+    def _conclude(self) -> None:
+        """The search is over; what is left is to confirm the best."""
+        self._searching = False
+        self._study.note("spent", self._spent)
+        self._unconfirmed = self._to_confirm()
+        if self._unconfirmed:
+            values = ", ".join(f"{change.label}={change.text}" for change in self._terms.confirm)
+            self._say(f"the search is over; the best run again with {values}")
+
     def _to_confirm(self) -> "list[tuple[Trial, int, Change]]":
         """The runs that confirm the best and have not succeeded before."""
         trials, rung = to_confirm(self._study.trials(), self._terms.objective)
@@ -251,6 +268,8 @@ class Search:
         took = monotonic() - run.since
         if ended.error == STOPPED:
             self._say(f"{experiment.name} is stopped: it lasts longer than --grace")
+            if self._searching and not self._running:
+                self._conclude()
             return
         value, failure = 0.0, ended.error
         if ended.revision is not None:
@@ -270,11 +289,9 @@ class Search:
 
     def _succeeded(self, name: str, run: _Run, value: float) -> None:
         self._study.report(run.number, run.rung, value, run.rung == self._terms.top)
-        trials = self._study.trials()
-        best = ranked(trials, self._terms.objective)[0].number == run.number
-        chosen = shown(trials[run.number - 1].chosen)
-        mark = " (the best so far)" if best else ""
-        self._say(f"{name}: {self._terms.objective.key} {value:.6g}{mark} with {chosen}")
+        best = ranked(self._study.trials(), self._terms.objective)[0].number == run.number
+        mark = ", the best so far" if best else ""
+        self._say(f"{name}: {self._terms.objective.key} is {value:.6g}{mark}")
 
     def _failed(self, name: str, run: _Run, failure: str) -> None:
         self._study.fail(run.number, failure)
@@ -292,15 +309,8 @@ class Search:
         result = {"failure": failure} if failure else {"value": value}
         key = confirmation(run.number, run.rung, change)
         self._study.note("confirmed", {**done, key: {**result, "seconds": round(took, 2)}})
-        self._say(f"{name} failed: {failure}" if failure else f"{name}: {value:.6g}")
-
-
-def shown(chosen: dict[str, object]) -> str:
-    """Values for people: numbers with four digits."""
-    return " ".join(
-        f"{label}={value:.4g}" if isinstance(value, float) else f"{label}={value}"
-        for label, value in chosen.items()
-    )
+        key = self._terms.objective.key
+        self._say(f"{name} failed: {failure}" if failure else f"{name}: {key} is {value:.6g}")
 
 
 def _suffix(change: Change, among: tuple[Change, ...]) -> str:

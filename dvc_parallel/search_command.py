@@ -9,8 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dvc_parallel import command, experiments, findings, objective, space
+from dvc_parallel import command, findings, objective, space
+from dvc_parallel.copies import composed_file
 from dvc_parallel.errors import InputError, dvc_errors
+from dvc_parallel.experiments import open_laboratory
+from dvc_parallel.laboratory import run
 from dvc_parallel.plan import Options
 from dvc_parallel.search import Search, Terms
 
@@ -20,14 +23,6 @@ if TYPE_CHECKING:
     from dvc_parallel.study import Study
 
 NAME = "search"  # of a search that is not given one
-ONLY_FOR_SEARCHES = ("minutes", "trials", "grace", "seed", "rungs", "confirm")
-
-
-def refuse_without_objective(given: argparse.Namespace) -> None:
-    """Raise InputError if an option is given that only a search has."""
-    for option in ONLY_FOR_SEARCHES:
-        if getattr(given, option) is not None:
-            raise InputError(f"--{option} needs --minimize FILE:KEY or --maximize FILE:KEY")
 
 
 def run_search(
@@ -51,15 +46,18 @@ def run_search(
         raise InputError("a search needs Optuna: pip install 'dvc-parallel[search]'")
     terms = _terms(given)
     seed = None if given.seed is None else _whole("--seed", given.seed)
-    with experiments.open_laboratory() as workspace:
+    with open_laboratory() as workspace:
         repo = workspace.repo
+        terms = terms._replace(composed=composed_file(repo))
         _check(repo, terms, options)
         study = _open_study(repo, workspace.state, terms, options, seed)
         search = Search(
             terms, study, study.notes["seed"], lambda name: name in _saved(repo), command.say
         )
         try:
-            experiments.run(search, workspace, options, jobs, scheduler)
+            run(search, workspace, options, jobs, scheduler)
+            if search.goes_on:
+                run(search, workspace, options, jobs, scheduler)
         except (KeyboardInterrupt, SystemExit):
             command.say(f"\n{findings.findings(terms, study)}\n\nthe same command goes on")
             raise
