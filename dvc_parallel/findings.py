@@ -24,7 +24,7 @@ def findings(terms: Terms, study: "Study") -> str:
 def _best(terms: Terms, trials: "Sequence[Trial]") -> str:
     best = ranked(trials, terms.objective)[:BEST]
     if not best:
-        return f"none of {len(trials)} trials has succeeded"
+        return "no trial has succeeded"
     changes = [
         {change.label: change.text for change in terms.space.changes(trial.chosen)}
         for trial in best
