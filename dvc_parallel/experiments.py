@@ -13,7 +13,7 @@ from dvc_parallel.errors import InputError, dvc_errors
 from dvc_parallel.laboratory import run
 from dvc_parallel.plan import Options
 from dvc_parallel.source import Ended, Experiment, Overrides
-from dvc_parallel.space import refuse_intervals
+from dvc_parallel.space import refuse_endless
 from dvc_parallel.workspace import Workspace, open_workspace
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def run_grid(
     Raises:
         InputError: the parameters or the name cannot be used, or there is no git repository.
     """
-    refuse_intervals(params)
+    refuse_endless(params)
     with open_laboratory() as workspace:
         return run(Grid(workspace.repo, params, name), workspace, options, jobs, scheduler)
 

@@ -124,16 +124,18 @@ def read_values(option: str, given: str) -> tuple[Change, ...]:
     return tuple(Change(path, key, text) for text in texts)
 
 
-def refuse_intervals(params: Iterable[str]) -> None:
-    """Raise InputError if a grid is given an interval, which has no list of values."""
+def refuse_endless(params: Iterable[str]) -> None:
+    """Raise InputError if a grid is given what has no list of values, such as an interval."""
     for given in params:
-        _, override = _parse("-S", given)
+        try:
+            _, override = _parse("-S", given)
+        except InputError:
+            continue  # reported when the grid is made
         if override.is_interval_sweep():
             raise InputError(
                 f"-S {given}: an interval needs --minimize FILE:KEY or --maximize FILE:KEY"
             )
-        if override.is_range_sweep():
-            _refuse_endless(f"-S {given}", override)
+        _refuse_endless(f"-S {given}", override)
 
 
 def by_file(changes: Iterable[Change]) -> dict[str, list[str]]:

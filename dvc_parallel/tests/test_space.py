@@ -13,7 +13,7 @@ from optuna.distributions import (
 from ruamel.yaml import YAML
 
 from dvc_parallel.errors import InputError
-from dvc_parallel.space import by_file, read_space, read_values, refuse_intervals
+from dvc_parallel.space import by_file, read_space, read_values, refuse_endless
 
 
 @pytest.mark.parametrize(
@@ -104,6 +104,8 @@ def test_a_list_of_values_has_two_or_more() -> None:
 
 
 def test_a_grid_has_no_intervals() -> None:
-    refuse_intervals(["x=1,2", "y=range(1,3)", "~z"])
+    refuse_endless(["x=1,2", "y=range(1,3)", "~z", "what Hydra cannot read"])
+    with pytest.raises(InputError, match="the step of a range must not be 0"):
+        refuse_endless(["x=range(1, 9, 0)"])
     with pytest.raises(InputError, match=r"-S x=.*: an interval needs --minimize FILE:KEY"):
-        refuse_intervals(["x=interval(1, 2)"])
+        refuse_endless(["x=interval(1, 2)"])
