@@ -22,7 +22,9 @@ examples:
   dvc-parallel --jobs 4 train@1         one stage and all that it needs, on four cores
   dvc-parallel --dry                    what would run, and how long it would take
   dvc-parallel -S train.lr=0.1,0.01     two experiments, which `dvc exp show` lists
-  dvc-parallel --accept                 no run after a comment or a formatter, see the README"""
+  dvc-parallel --accept                 no run after a comment or a formatter, see the README
+  dvc-parallel -S 'train.lr=interval(0.01, 0.1)' --minimize metrics.json:loss --minutes 60
+                                        a search for the best learning rate"""
 
 ONLY_FOR_SEARCHES = ("minutes", "trials", "grace", "seed", "rungs", "confirm")
 
