@@ -138,7 +138,7 @@ class Search:
         saved: Callable[[str], bool],
         say: Callable[[str], None],
     ) -> None:
-        changes = [*terms.space.example(), *terms.rungs, *terms.confirm]
+        changes = [*terms.space.examples()[0], *terms.rungs, *terms.confirm]
         self.files = {change.path for change in changes}
         self._terms = terms
         self._study = study

@@ -84,7 +84,7 @@ def _terms(given: argparse.Namespace) -> Terms:
         raise InputError("--grace needs --minutes: it begins when they are over")
     if terms.minutes is None and terms.trials is None and math.isinf(terms.space.size):
         raise InputError("a search needs an end: give --minutes, --trials or both")
-    taken = {change.label: "-S" for change in terms.space.example()}
+    taken = {change.label: "-S" for change in terms.space.examples()[0]}
     for option, changes in (("--rungs", terms.rungs), ("--confirm", terms.confirm)):
         for label in {change.label for change in changes}:
             if label in taken:
@@ -101,7 +101,7 @@ def _check(repo: "Repo", terms: Terms, options: Options) -> None:
     with dvc_errors():
         check_ref_format(repo.scm, ExpRefInfo(baseline_sha=repo.scm.get_rev(), name=terms.name))
     for option, changes in (
-        ("-S", terms.space.example()),
+        *(("-S", changes) for changes in terms.space.examples()),
         *(("--rungs", [change]) for change in terms.rungs),
         *(("--confirm", [change]) for change in terms.confirm),
     ):

@@ -75,14 +75,16 @@ class Space(NamedTuple):
             *(dimension.change(chosen[label]) for label, dimension in self.dimensions.items()),
         )
 
-    def example(self) -> tuple[Change, ...]:
-        """The changes of some trial."""
-        # A categorical distribution counts its choices from 0.
-        first = {
-            label: distribution.to_external_repr(getattr(distribution, "low", 0))
+    def examples(self) -> list[tuple[Change, ...]]:
+        """The changes of some trials, in which each choice of a list occurs."""
+        lists = {
+            label: getattr(distribution, "choices", [getattr(distribution, "low", None)])
             for label, distribution in self.distributions.items()
         }
-        return self.changes(first)
+        return [
+            self.changes({label: values[number % len(values)] for label, values in lists.items()})
+            for number in range(max(map(len, lists.values()), default=1))
+        ]
 
 
 def read_space(params: Sequence[str]) -> Space:
