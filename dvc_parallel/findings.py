@@ -60,22 +60,28 @@ def _best(terms: Terms, trials: "Sequence[Trial]") -> str:
 def _confirmed(terms: Terms, study: "Study") -> str:
     trials, rung = to_confirm(study.trials(), terms.objective)
     done = study.notes.get("confirmed", {})
-    rows: list[tuple[float, list[str]]] = []
+    found: list[tuple[bool, float, list[str]]] = []
+    luck = ""
     for trial in trials:
         results = [done.get(confirmation(trial.number, rung, c), {}) for c in terms.confirm]
         values = [result["value"] for result in results if "value" in result]
+        if not values:
+            continue
+        name, mean, before = terms.trial_name(trial.number), fmean(values), trial.values[-1]
         cells = [_number(result["value"]) if "value" in result else "-" for result in results]
-        if values:
-            mean = fmean(values)
-            worst = float("inf") if len(values) < len(results) else terms.objective.rank(mean)
-            row = [terms.trial_name(trial.number), _number(mean), *cells]
-            rows.append((worst, [*row, _number(trial.values[-1])]))
-    if not rows:
+        row = [name, _number(mean), *cells, _number(before)]
+        found.append((len(values) < len(results), terms.objective.rank(mean), row))
+        if trial is trials[0]:
+            luck = (
+                f"\nluck of the search's best, {name}: "
+                f"{_number(before)} there, {_number(mean)} on average"
+            )
+    if not found:
         return ""
-    rows.sort(key=lambda row: row[0])
-    key = terms.confirm[0].label
-    head = ["trial", "mean", *(f"{key}={change.text}" for change in terms.confirm), "in the search"]
-    return f"run again, by their mean {terms.objective.key}:\n{_table(head, [r for _, r in rows])}"
+    key = terms.objective.key
+    head = ["trial", "mean", *(f"{c.label}={c.text}" for c in terms.confirm), "in the search"]
+    table = _table(head, [row for _, _, row in sorted(found)])
+    return f"run again, by their mean {key}:\n{table}{luck}"
 
 
 def _failed(terms: Terms, trials: "Sequence[Trial]") -> str:

@@ -3,11 +3,12 @@
 import contextlib
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dvc_parallel.errors import InputError, dvc_errors, first_sentence
+from dvc_parallel.plan import Options
 
 if TYPE_CHECKING:
     from dvc.repo import Repo
@@ -62,15 +63,17 @@ def read_objective(option: str, given: str, maximize: bool) -> Objective:
     return Objective(Path(os.path.relpath(path)).as_posix(), key, maximize)
 
 
-def check(repo: "Repo", option: str, objective: Objective, targets: Sequence[str]) -> None:
+def check(repo: "Repo", option: str, objective: Objective, options: Options) -> None:
     """Raise InputError if no stage of the run writes the file, or if it lacks the number."""
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
 
     path = Path(os.path.abspath(objective.path))  # noqa: PTH100 - as DVC does, links stay
     with dvc_errors():
-        stages = collect_stages(repo, targets or [PROJECT_FILE])
-        stages = plan_repro(get_active_graph(repo.index.graph), stages)
+        stages = collect_stages(repo, options.targets or [PROJECT_FILE])
+        if not options.single_item:
+            graph = get_active_graph(repo.index.graph)
+            stages = plan_repro(graph, stages, downstream=options.downstream)
     outs = {Path(out.fs_path) for stage in stages if stage.cmd for out in stage.outs}
     if outs.isdisjoint({path, *path.parents}):
         raise InputError(f"{option} {objective}: no stage of this run writes {objective.path}")

@@ -107,7 +107,7 @@ def _check(repo: "Repo", terms: Terms, options: Options) -> None:
     ):
         space.check(repo, option, changes)
     option = "--maximize" if terms.objective.maximize else "--minimize"
-    objective.check(repo, option, terms.objective, options.targets)
+    objective.check(repo, option, terms.objective, options)
 
 
 def _open_study(
@@ -156,7 +156,7 @@ def _refuse_other(
     name: str, before: Mapping[str, Any], about: Mapping[str, Any], seed: int | None
 ) -> None:
     now = {**about, "--seed": before["--seed"] if seed is None else seed}
-    for what in before.keys() | now.keys():
+    for what in dict.fromkeys((*now, *before)):
         if before.get(what) != now.get(what):
             raise InputError(
                 f"{what} differs from what the search {name} began with: "
