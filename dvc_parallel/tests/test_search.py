@@ -216,7 +216,8 @@ def test_the_luck_of_the_best_is_told(tmp_path: Path) -> None:
     world.play()
     assert len(world.names()) == len(set(world.names())) == 12 + 9
     *_, table = world.found.partition("run again, by their mean loss:\n")
-    head, *rows = table.partition("\n\n")[0].splitlines()
+    head, *rows, luck = table.partition("\n\n")[0].splitlines()
+    assert luck.startswith("luck of the search's best, tune-")
     assert head.split()[:5] == ["trial", "mean", "seed=1", "seed=2", "seed=3"]
     means = [float(row.split()[1]) for row in rows]
     assert means == sorted(means)

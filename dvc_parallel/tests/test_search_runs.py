@@ -14,10 +14,7 @@ from dvc.repo.experiments.refs import ExpRefInfo
 
 from dvc_parallel.__main__ import main
 from dvc_parallel.errors import InputError
-from dvc_parallel.objective import Objective
-from dvc_parallel.space import read_space
-from dvc_parallel.tests.conftest import ENVIRONMENT, call, dvc, git, parallel, until
-from dvc_parallel.tests.test_search import World
+from dvc_parallel.tests.conftest import ENVIRONMENT, call, dvc, git, until
 
 # Writes a loss; the file LOG gets a line as it starts and as it ends. It waits while the file
 # HOLD exists, and fails while the file BROKEN does.
@@ -75,14 +72,27 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def project(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     folder = shutil.copytree(template, tmp_path / "project", symlinks=True)
     monkeypatch.setitem(ENVIRONMENT, "LOG", str(tmp_path / "log.txt"))
+    monkeypatch.setenv("LOG", str(tmp_path / "log.txt"))
     with chdir(folder):
         yield folder
+
+
+@pytest.fixture
+def hold(project: Path) -> Iterator[Path]:
+    """The stages wait while this file exists."""
+    path = project.with_name("hold")
+    yield path
+    path.unlink(missing_ok=True)
 
 
 def log(project: Path, what: str) -> list[str]:
     path = project.with_name("log.txt")
     lines = path.read_text().splitlines() if path.exists() else []
     return [line for line in lines if line.startswith(what)]
+
+
+def saved(project: Path) -> list[str]:
+    return git(project, "for-each-ref", "refs/exps/*/*/tune-*").splitlines()
 
 
 def experiments(project: Path) -> dict[str, dict[str, float]]:
@@ -93,85 +103,66 @@ def experiments(project: Path) -> dict[str, dict[str, float]]:
     }
 
 
-def test_a_killed_search_goes_on_as_if_it_had_not_been_killed(
-    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_a_killed_search_goes_on(
+    project: Path, hold: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    expected = World(
-        tmp_path,
-        lambda x: abs(float(x["x"]) - 3) + 1 / 4,
-        space=read_space(["x=interval(0, 9)"]),
-        objective=Objective("metrics.json", "loss", maximize=False),
-        trials=4,
-    ).play()
-    command = [*SEARCH, "--trials", "4", "--name", "tune", "--jobs", "1"]
-    hold = project.with_name("hold")
+    options = ["--trials", "3", "--rungs", "epochs=1,2", "--confirm", "seed=1,2", "-j", "2"]
+    command = [*SEARCH, *options, "--name", "tune"]
     with subprocess.Popen(
         [sys.executable, "-m", "dvc_parallel", *command],
         cwd=project,
         env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
     ) as process:
-        until(lambda: log(project, "start"), "the first trial")
+        until(lambda: saved(project), "the first experiment")
         hold.touch()
         until(lambda: len(log(project, "start")) > len(log(project, "end")), "one that runs")
         process.kill()
-    begun, ended = len(log(project, "start")), len(log(project, "end"))
+    lost = len(log(project, "start")) - len(saved(project))
     hold.unlink()
-    done = parallel(project, *command)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert f"search tune goes on after {begun} trials" in done.stdout
-    assert len(log(project, "end")) in (4, 5)  # the stage of a killed run may end
-    assert len(log(project, "start")) == 4 + begun - ended
-    found = {name: values["x"] for name, values in experiments(project).items()}
-    assert found == {name: float(values["x"]) for name, values in expected.done}
-    best = min(expected.done, key=lambda done: abs(float(done[1]["x"]) - 3))[0]
-    _, table = done.stdout.split("the best 4 of 4 trials:\n")
-    assert table.splitlines()[1].startswith(f"{best} ")
-    # It is over: the same command only prints the tables.
     assert main(command) == 0
-    assert capsys.readouterr().out.endswith(table)
-    assert len(log(project, "start")) == 4 + begun - ended
-    assert git(project, "status", "--porcelain") == ""
-
-
-def test_rungs_and_confirmation_are_experiments(project: Path) -> None:
-    done = parallel(
-        project,
-        *[*SEARCH, "--trials", "2", "--rungs", "epochs=1,2", "--confirm", "seed=1,2", "-j", "2"],
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    said = capsys.readouterr().out
+    assert "search tune goes on after " in said
     found = experiments(project)
-    first = {f"search-{number}" for number in (1, 2)}
+    first = {f"tune-{number}" for number in (1, 2, 3)}
+    best = min(first, key=lambda name: abs(found[name]["x"] - 3))
     (climbed,) = {name for name in found if name.endswith("-epochs-2")}
+    assert climbed == f"{best}-epochs-2"
     confirmed = {f"{name}-seed-{seed}" for name in first for seed in (1, 2)}
     assert found.keys() == first | confirmed | {climbed}
     assert {found[name]["epochs"] for name in confirmed | {climbed}} == {2}
-    best = min(first, key=lambda name: abs(found[name]["x"] - 3))
-    assert climbed.startswith(best)
-    assert "run again, by their mean loss:" in done.stdout
-    with pytest.raises(InputError, match="--rungs differs from what the search search began with"):
-        main([*SEARCH, "--trials", "3"])
+    assert len({values["x"] for values in found.values()}) == 3
+    runs = len(log(project, "start"))
+    assert runs <= len(found) + lost  # what was saved has not run again
+    _, tables = said.split("the best 3 of 3 trials:\n")
+    assert tables.splitlines()[1].startswith(f"{best} ")
+    assert "run again, by their mean loss:" in tables
+    # It is over: the same command only prints the tables.
+    assert main(command) == 0
+    assert capsys.readouterr().out.endswith(tables)
+    assert len(log(project, "start")) == runs
+    with pytest.raises(InputError, match="--rungs differs from what the search tune began with"):
+        main([*SEARCH, "--trials", "3", "--name", "tune"])
+    assert git(project, "status", "--porcelain") == ""
 
 
 def test_a_search_that_only_fails_ends_with_the_reason(project: Path) -> None:
     project.with_name("broken").touch()
-    done = parallel(project, *SEARCH, "--minutes", "9")
-    assert done.returncode == 1
+    with pytest.raises(InputError, match=r"the first 3 trials failed, search-\d .*: train: "):
+        main([*SEARCH, "--minutes", "9"])
     assert 3 <= len(log(project, "start")) <= 4
-    (line,) = (line for line in done.stderr.splitlines() if line.startswith("error: "))
-    assert line.startswith("error: the first 3 trials failed, search-")
-    assert " because of this: train: " in line
     assert experiments(project) == {}
 
 
-def test_what_still_runs_after_the_grace_is_stopped(project: Path) -> None:
-    hold = project.with_name("hold")
+def test_what_still_runs_after_the_grace_is_stopped(
+    project: Path, hold: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     hold.touch()
-    done = parallel(project, *SEARCH, "--minutes", "0.05", "--grace", "0.01")
-    assert done.returncode == 1
-    assert "search-1 is stopped: it lasts longer than --grace" in done.stdout
-    assert "no trial has succeeded" in done.stdout
-    hold.unlink()
+    assert main([*SEARCH, "--minutes", "0.05", "--grace", "0.01"]) == 1
+    said = capsys.readouterr().out
+    assert "search-1 is stopped: it lasts longer than --grace" in said
+    assert "no trial has succeeded" in said
+    assert not log(project, "end")
 
 
 @pytest.mark.parametrize(
