@@ -139,7 +139,7 @@ class Search:
         say: Callable[[str], None],
     ) -> None:
         changes = [*terms.space.examples()[0], *terms.rungs, *terms.confirm]
-        self.files = {change.path for change in changes}
+        self.files = set(by_file(changes)) | ({terms.composed} if terms.composed else set())
         self._terms = terms
         self._study = study
         self._seed = seed
@@ -198,21 +198,30 @@ class Search:
                 self._left_over.remove(trial)
                 return trial, trial.rung
         trials = self._study.trials()
-        if found := promoted(trials, terms.objective, terms.top, False):
-            return found if self._worth_it(found[1]) else None
-        if not self._worth_it(0):
-            return None
+        found = promoted(trials, terms.objective, terms.top, False)
+        if found and self._worth_it(found[1]):
+            return found
         if not self._exhausted and (terms.trials is None or len(trials) < terms.trials):
-            space = terms.space.distributions
-            chosen = self._study.propose(space, terms.space.size, self._seed)
-            if chosen is not None:
-                number = self._study.add(chosen, space)
-                return self._study.trials()[number - 1], 0
+            if not self._worth_it(0):
+                return None
+            if new := self._new():
+                return new, 0
+        if not self._running:
+            found = promoted(trials, terms.objective, terms.top, True)
+            if found and self._worth_it(found[1]):
+                return found
+        return None
+
+    def _new(self) -> "Trial | None":
+        """A new trial; None if every choice has been tried."""
+        space = self._terms.space
+        chosen = self._study.propose(space.distributions, space.size, self._seed)
+        if chosen is None:
             self._exhausted = True
             self._say("every choice of values has been tried")
-        if not self._running:
-            return promoted(trials, terms.objective, terms.top, True)
-        return None
+            return None
+        number = self._study.add(chosen, space.distributions)
+        return self._study.trials()[number - 1]
 
     def _worth_it(self, rung: int) -> bool:
         """Whether a run on this rung may start now, and is not expected to be stopped."""
