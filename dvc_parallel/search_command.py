@@ -100,10 +100,12 @@ def _check(repo: "Repo", terms: Terms, options: Options) -> None:
 
     with dvc_errors():
         check_ref_format(repo.scm, ExpRefInfo(baseline_sha=repo.scm.get_rev(), name=terms.name))
+    # Where Hydra composes the parameters, a value may be wrong, not only a key.
+    few = slice(None) if terms.composed else slice(1)
     for option, changes in (
-        *(("-S", changes) for changes in terms.space.examples()),
-        *(("--rungs", [change]) for change in terms.rungs),
-        *(("--confirm", [change]) for change in terms.confirm),
+        *(("-S", changes) for changes in terms.space.examples()[few]),
+        *(("--rungs", [change]) for change in terms.rungs[few]),
+        *(("--confirm", [change]) for change in terms.confirm[few]),
     ):
         space.check(repo, option, changes)
     option = "--maximize" if terms.objective.maximize else "--minimize"
@@ -132,7 +134,7 @@ def _open_study(
         study.note("about", about)
     _refuse_other(terms.name, {**study.notes["about"], "--seed": study.notes["seed"]}, about, seed)
     done = len(study.trials())
-    began = f"goes on after {done} trials" if done else "begins"
+    began = f"goes on after {terms.trial_name(done)}" if done else "begins"
     command.say(f"search {terms.name} {began}, with --seed {study.notes['seed']}")
     return study
 

@@ -141,6 +141,16 @@ def test_a_killed_search_goes_on(
     assert main(command) == 0
     assert capsys.readouterr().out.endswith(tables)
     assert len(log(project, "start")) == runs
+    # Killed between saving an experiment and noting its result.
+    journal = project / ".dvc/tmp/parallel/searches/tune.journal"
+    lines = journal.read_text().splitlines(keepends=True)
+    added = next(number for number, line in enumerate(lines, 1) if '"distributions"' in line)
+    journal.write_text("".join(lines[:added]) + lines[added][:20])
+    assert main(command) == 0
+    said = capsys.readouterr().out
+    assert said.count("was saved by an earlier run") == len(found)
+    assert tables.partition("\n\nwhere")[0] in said
+    assert len(log(project, "start")) == runs
     with pytest.raises(InputError, match="--rungs differs from what the search tune began with"):
         main([*SEARCH, "--trials", "3", "--name", "tune"])
     assert git(project, "status", "--porcelain") == ""
