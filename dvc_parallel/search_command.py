@@ -3,6 +3,7 @@
 import argparse
 import importlib.util
 import math
+import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -122,7 +123,12 @@ def _open_study(
     path.parent.mkdir(exist_ok=True)
     if options.force:
         path.unlink(missing_ok=True)
-    study = Study(path, terms.objective.maximize)
+    try:
+        study = Study(path, terms.objective.maximize)
+    except (ValueError, LookupError):
+        raise InputError(
+            f"{os.path.relpath(path)} is damaged: use another --name, or --force to begin again"
+        ) from None
     about = _about(repo, terms, options)
     if "about" not in study.notes:
         name = re.compile(rf"{re.escape(terms.name)}-\d+(-.*)?")

@@ -237,6 +237,14 @@ def test_a_search_takes_no_other_experiments_for_its_own(project: Path) -> None:
         main([*SEARCH, "--trials", "3", "--name", "tune"])
 
 
+def test_a_damaged_memory_is_told(project: Path) -> None:
+    journal = project / ".dvc/tmp/parallel/searches/search.journal"
+    journal.parent.mkdir(parents=True)
+    journal.write_text('{"op_code": 0, "worker\n{}\n')
+    with pytest.raises(InputError, match=r"searches/search.journal is damaged: use another --name"):
+        main([*SEARCH, "--trials", "3"])
+
+
 def test_without_optuna(project: Path, tmp_path: Path) -> None:
     # Python finds this folder first, and nothing in it.
     (tmp_path / "missing").mkdir()
