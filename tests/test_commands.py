@@ -57,12 +57,13 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's parameters, in which nothing was trained."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
     return tmp_path
 
 
 def test_check_prints_nothing_about_good_parameters(typed, project: Path):
     assert typed("check") == (0, "", "")
-    assert [path.name for path in project.iterdir()] == ["params.yaml"]
+    assert {path.name for path in project.iterdir()} == {"params.yaml", "datasets"}
 
 
 @pytest.mark.parametrize(

@@ -59,10 +59,12 @@ def written(shared: Path) -> Path:
 
     def write() -> None:
         web = runtime.get(ROOT / runtime.CACHE)
-        model, _ = onnx.to_onnx(loading.load_model(ROOT / outs.BEST_MODEL, FASHION))
+        network = loading.load_model(ROOT / outs.BEST_MODEL, FASHION)
+        model, _ = onnx.to_onnx(network, FASHION.classes)
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
-        shared = vars(decoding) | vars(garments)
-        path.write_text(page.render(model, web, shared, examples), encoding="utf-8")
+        pictures = vars(decoding) | vars(garments)
+        html = page.render(model, FASHION.classes, web, pictures, examples)
+        path.write_text(html, encoding="utf-8")
 
     try:
         only_once(path, write)
