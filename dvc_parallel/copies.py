@@ -6,6 +6,7 @@ executor. Many experiments share one stash entry, so that the workspace is touch
 """
 
 import contextlib
+import filecmp
 import logging
 import os
 import shutil
@@ -118,6 +119,9 @@ def _workspace_kept(repo: "Repo", files: Collection[str], aside: Path) -> Iterat
         aside: a folder for the changed files and git's index, in case this is killed.
     """
     git = repo.scm.pygit2.repo
+    top, head = Path(repo.scm.root_dir), Path(git.path, "HEAD")
+    if aside.exists() and _is_back(aside, top, head):
+        shutil.rmtree(aside)
     if aside.exists():
         raise InputError(
             "a run was killed while DVC had put the workspace's changes aside: they are in "
@@ -130,13 +134,13 @@ def _workspace_kept(repo: "Repo", files: Collection[str], aside: Path) -> Iterat
             f"{path} holds a merge conflict: solve it and `git add {path}`, or abort the merge "
             "or rebase"
         )
-    top = Path(repo.scm.root_dir)
     modified = _modified(top)
     changed = [
         path for path in {*modified, *git.status(untracked_files="no")} if _is_file(top / path)
     ]
     index = Path(git.path, "index")
     aside.mkdir()
+    _copy(head, aside / "HEAD")
     _copy(index, aside / "index")
     for path in changed:
         _copy(top / path, aside / "files" / path)
@@ -153,6 +157,16 @@ def _workspace_kept(repo: "Repo", files: Collection[str], aside: Path) -> Iterat
             paths = b"".join(os.fsencode(path) + b"\0" for path in wrong)
             _git(top, "checkout-index", "--force", "-z", "--stdin", given=paths)
         shutil.rmtree(aside)
+
+
+def _is_back(aside: Path, top: Path, head: Path) -> bool:
+    """Whether what was put aside is in the workspace, so that nothing is missing."""
+    kept = aside / "files"
+    pairs = [(path, top / path.relative_to(kept)) for path in kept.rglob("*") if _is_file(path)]
+    return all(
+        _is_file(ours) and _is_file(theirs) and filecmp.cmp(ours, theirs, shallow=False)
+        for ours, theirs in [(aside / "HEAD", head), *pairs]
+    )
 
 
 def _modified(top: Path) -> set[str]:

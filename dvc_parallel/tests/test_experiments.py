@@ -239,6 +239,21 @@ def test_bad_input_is_one_sentence(committed: Pipeline, arguments: list[str], sa
     assert contents(committed) == before
 
 
+def test_what_a_kill_has_left_aside_is_not_overwritten(committed: Pipeline) -> None:
+    aside = committed.folder / ".dvc/tmp/parallel/workspace"
+    (aside / "files").mkdir(parents=True)
+    shutil.copy(committed.folder / ".git/HEAD", aside)
+    (aside / "files/step.py").write_text("what was edited\n")
+    ended = committed.run("-S", "select=2", "fetch")
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("error: a run was killed while DVC had put the workspace's ")
+    assert (aside / "files/step.py").read_text() == "what was edited\n"
+    shutil.copy(committed.folder / "step.py", aside / "files")
+    ended = committed.run("-S", "select=2", "fetch")
+    assert ended.returncode == 0, ended.stderr
+    assert not aside.exists()
+
+
 def test_without_git(done: Pipeline) -> None:
     call(done.folder, "rm", "-rf", ".git")
     call(done.folder, "dvc", "config", "core.no_scm", "true")
