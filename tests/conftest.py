@@ -146,6 +146,21 @@ class Workspace:
         return Workspace(path)
 
 
+OF_PROJECT = ("params.yaml", "datasets", "stages")  # by which a command knows the project's folder
+
+
+def as_project(folder: Path) -> Path:
+    """The folder, taken by the commands for the project's."""
+    for name in OF_PROJECT:
+        (folder / name).symlink_to(ROOT / name)
+    return folder
+
+
+def added(folder: Path) -> list[str]:
+    """What else lies in such a folder."""
+    return sorted({path.name for path in folder.iterdir()} - {*OF_PROJECT})
+
+
 def commit(workspace: Workspace, message: str) -> None:
     """Commit everything that git does not ignore."""
     workspace.git("add", ".")

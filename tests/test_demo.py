@@ -20,7 +20,7 @@ from fashion_mnist.model_files import loading
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import outs
 from tests.browser import Chromium, Tab
-from tests.conftest import ROOT, Call
+from tests.conftest import ROOT, Call, as_project
 from tests.jobs import FASHION
 from tests.processes import only_once
 from tests.test_predict import FORMS, OTHER_FRAMES, PICTURES, TROUBLE, drawn, encoded
@@ -319,7 +319,7 @@ def test_the_command_writes_nothing_without_a_runtime(
     for path in (outs.BEST_MODEL, *demo.EXAMPLES):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).write_bytes((ROOT / path).read_bytes())
-    before = sorted(tmp_path.rglob("*"))
+    before = sorted(as_project(tmp_path).rglob("*"))
     done = call(tmp_path, "fashion_mnist.__main__", "demo")
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith("error: http://127.0.0.1:9/")

@@ -11,7 +11,7 @@ from fashion_mnist.exporting import onnx
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files import loading
 from fashion_mnist.storage import outs
-from tests.conftest import ROOT, Call
+from tests.conftest import ROOT, Call, added, as_project
 from tests.jobs import FASHION
 
 MODELS = ROOT / "tests/models"
@@ -44,7 +44,7 @@ def images() -> np.ndarray:
 def test_the_file_gives_keras_s_probabilities(
     call: Call, tmp_path: Path, images: np.ndarray, model: Path
 ):
-    done = call(tmp_path, *COMMAND, "--model", str(model), "--out", "model.onnx")
+    done = call(as_project(tmp_path), *COMMAND, "--model", str(model), "--out", "model.onnx")
     assert done.code == 0, done.err
     size = (tmp_path / "model.onnx").stat().st_size
     assert done.out.startswith(f"wrote model.onnx: {size:,} bytes; its probabilities are within ")
@@ -56,7 +56,7 @@ def test_the_file_gives_keras_s_probabilities(
 
 def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
     (tmp_path / "mine.keras").write_bytes((MODELS / "augmented.keras").read_bytes())
-    assert call(tmp_path, *COMMAND, "--model", "mine.keras").code == 0
+    assert call(as_project(tmp_path), *COMMAND, "--model", "mine.keras").code == 0
     session = onnxruntime.InferenceSession(tmp_path / "mine.onnx")
     (taken,), (given,) = session.get_inputs(), session.get_outputs()
     assert (taken.name, taken.type) == ("image", "tensor(float)")
@@ -117,16 +117,23 @@ def test_what_cannot_be_exported_is_one_sentence(
     call: Call, tmp_path: Path, arguments: list[str], message: str
 ):
     saved(tmp_path)
-    done = call(tmp_path, *COMMAND, *arguments)
+    done = call(as_project(tmp_path), *COMMAND, *arguments)
     assert (done.code, done.out) == (1, "")
     assert done.err.startswith(f"error: {message}")
     assert done.err.count("\n") == 1
-    assert [path.name for path in tmp_path.iterdir()] == ["volumes.keras"]
+    assert added(tmp_path) == ["volumes.keras"]
 
 
 def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    done = call(tmp_path, *COMMAND, "--model", str(ROOT / outs.BEST_MODEL), "--out", "model.onnx")
+    done = call(
+        as_project(tmp_path),
+        *COMMAND,
+        "--model",
+        str(ROOT / outs.BEST_MODEL),
+        "--out",
+        "model.onnx",
+    )
     assert (done.code, done.out) == (1, "")
     assert done.err == "error: ONNX is written from TensorFlow: unset KERAS_BACKEND\n"
 
@@ -135,7 +142,14 @@ def test_a_file_that_disagrees_with_keras_is_not_written(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(onnx, "TOLERANCE", 0)  # no two runtimes round alike
-    done = call(tmp_path, *COMMAND, "--model", str(ROOT / outs.BEST_MODEL), "--out", "model.onnx")
+    done = call(
+        as_project(tmp_path),
+        *COMMAND,
+        "--model",
+        str(ROOT / outs.BEST_MODEL),
+        "--out",
+        "model.onnx",
+    )
     assert (done.code, done.out) == (1, "")
     assert "gives other probabilities as ONNX, by up to" in done.err
-    assert list(tmp_path.iterdir()) == []
+    assert added(tmp_path) == []

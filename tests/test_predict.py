@@ -24,7 +24,7 @@ from fashion_mnist.learning import networks, prediction, saving
 from fashion_mnist.model_files import loading
 from fashion_mnist.pictures import decoding, garments
 from fashion_mnist.storage import outs
-from tests.conftest import ROOT, Call, Workspace, tiny_set
+from tests.conftest import ROOT, Call, Workspace, as_project, tiny_set
 from tests.jobs import FASHION
 
 PICTURES = ROOT / "tests/pictures"
@@ -418,7 +418,7 @@ def ask(
     capsys: pytest.CaptureFixture[str],
 ) -> Callable[..., tuple[int, str, list[str]]]:
     """The command without a process of its own: exit code, output, lines of standard error."""
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.chdir(as_project(tmp_path))
     parser = argparse.ArgumentParser()
     predict.add_arguments(parser.add_subparsers().add_parser("predict"))
 
@@ -670,6 +670,6 @@ def test_any_name_can_be_printed(asked: Workspace, call: Call, tmp_path: Path):
     (tmp_path / name).write_bytes(encoded(LIGHT))
     model = str(asked.path / "models/best_model.h5")
     command = ("fashion_mnist.__main__", "predict", "--model", model)
-    table = call(tmp_path, *command, name).out
+    table = call(as_project(tmp_path), *command, name).out
     assert table.splitlines()[1].startswith("caf\\udce9.png  ")
     assert json.loads(call(tmp_path, *command, "--json", name).out)[0]["file"] == name
