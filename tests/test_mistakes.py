@@ -35,6 +35,11 @@ def edited(old: str, new: str) -> Callable[[Path], object]:
     return edit
 
 
+def no_source(folder: Path) -> None:
+    path = folder / "datasets/fashion-mnist.yaml"
+    path.write_text(path.read_text().replace("/tiny-data", "/gone"))
+
+
 def written(name: str, content: bytes) -> Callable[[Path], object]:
     def write(folder: Path) -> None:
         (folder / name).write_bytes(content)
@@ -87,7 +92,7 @@ MISTAKES = {
     "a last layer without softmax": Mistake(
         network("Flatten", {"Dense": {"units": 10}}),
         TRAIN,
-        "end with Dense: {units: 10, activation: softmax}",
+        "end with Dense: {units: classes, activation: softmax}",
     ),
     "a forgotten Flatten": Mistake(network(DENSE), TRAIN, "not an output (28, 28, 10)"),
     "no epochs": Mistake(
@@ -121,7 +126,7 @@ MISTAKES = {
         removed("params.yaml"), TRAIN, "params.yaml is missing: run this from the project's folder"
     ),
     "no source of the data": Mistake(
-        lambda folder: (shutil.rmtree(folder / "data/raw"), edited("/tiny-data", "/gone")(folder)),
+        lambda folder: (shutil.rmtree(folder / "data/raw"), no_source(folder)),
         ("stages.fetch",),
         "name it in the environment variable FASHION_MNIST_DIR",
     ),

@@ -10,7 +10,7 @@ from tests.conftest import Workspace
 
 # Keeps what the page's calls of vegaEmbed promise: how many marks are drawn, and what is written.
 LISTEN = """
-const drawn = [];
+window.drawn = [];
 let embed;
 const marks = node => (node.items || []).reduce(
   (sum, item) => sum + marks(item), node.role == "mark" && node.marktype != "group"

@@ -1,14 +1,13 @@
 """Each stage's `params` in dvc.yaml are exactly the keys of params.yaml that its code reads."""
 
-import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from pydantic import BaseModel
 
-from fashion_mnist.checking import params
+from fashion_mnist.storage import parameters
 from tests.conftest import Call, Workspace
 
 COMMANDS = {
@@ -21,47 +20,18 @@ COMMANDS = {
 }
 
 
-class Recorder:
-    """A part of the parameters that records the path of each value that is read."""
+class Recorder(dict):
+    """A part of the parameters that records the path of each value that is taken from it."""
 
-    def __init__(self, value: Any, path: str, read: set[str]) -> None:
-        self._value, self._path, self._read = value, path, read
-
-    def _get(self, name: str, value: Any) -> Any:
-        path = f"{self._path}.{name}".lstrip(".")
-        if self._path in ("architectures", "recipes"):  # DVC compares one of these as a whole
-            self._read.add(path)
-            return value
-        if isinstance(value, BaseModel | Mapping):
-            return Recorder(value, path, self._read)
-        self._read.add(path)
-        return value
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._value, name)
-        if inspect.ismethod(value) and value.__module__ == params.__name__:
-            return value.__func__.__get__(self)  # the schema's own: what it reads is recorded, too
-        if callable(value):  # of the section as a whole
-            self._read.add(self._path)
-            return value
-        return self._get(name, value)
+    def __init__(self, values: Mapping[str, Any], path: str, read: set[str]) -> None:
+        super().__init__(values)
+        self._path, self._read = path, read
 
     def __getitem__(self, name: str) -> Any:
-        return self._get(name, self._value[name])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Recorder) and self._value == other._value
-
-    def __hash__(self) -> int:
-        return hash(self._path)
-
-    def __iter__(self) -> Any:
-        self._read.add(self._path)
-        return iter(self._value)
-
-    def items(self) -> Any:
-        self._read.add(self._path)
-        return self._value.items()
+        path = f"{self._path}.{name}".lstrip(".")
+        self._read.add(path)
+        value = super().__getitem__(name)
+        return Recorder(value, path, self._read) if isinstance(value, Mapping) else value
 
 
 def declared(workspace: Workspace, stage: str) -> set[str]:
@@ -74,6 +44,7 @@ def declared(workspace: Workspace, stage: str) -> set[str]:
         .replace("${baseline.architecture}", values["baseline"]["architecture"])
         .replace("${baseline.recipe}", values["baseline"]["recipe"])
         for key in definition.get("params", [])
+        if isinstance(key, str)  # else it names another file
     }
 
 
@@ -86,8 +57,13 @@ def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch, call: Call, stage: str
 ):
     read: set[str] = set()
-    load = params.load
-    monkeypatch.setattr(params, "load", lambda: Recorder(load(), "", read))
+    parse = parameters.read
+
+    def record(path: str | Path = parameters.PARAMS) -> dict[str, Any]:
+        values = parse(path)
+        return Recorder(values, "", read) if Path(path) == parameters.PARAMS else values
+
+    monkeypatch.setattr(parameters, "read", record)
     script, *arguments = COMMANDS[stage]
     done = call(workspace.path, f"stages.{script}", *arguments)
     assert done.code == 0, done.err

@@ -9,7 +9,7 @@ import pytest
 from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files import ranges
 from fashion_mnist.storage import dataset, outs
-from tests.conftest import ROOT, Call
+from tests.conftest import ROOT, Call, as_project
 from tests.jobs import FASHION
 
 SCORE = "fashion_mnist.__main__", "score"
@@ -29,9 +29,7 @@ def folder(tmp_path: Path) -> Path:
     """A folder with these images as the test set."""
     (tmp_path / outs.TEST).parent.mkdir(parents=True)
     dataset.write(tmp_path / outs.TEST, dataset.Labelled(IMAGES, LABELS, FASHION.classes))
-    shutil.copy(ROOT / "params.yaml", tmp_path)
-    shutil.copytree(ROOT / "datasets", tmp_path / "datasets")
-    return tmp_path
+    return as_project(tmp_path)
 
 
 def of_brightness(expected: ranges.Range) -> keras.Model:

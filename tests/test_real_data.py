@@ -10,7 +10,7 @@ from tests.jobs import FASHION
 
 
 def test_fetch_and_preprocess_give_the_published_data_set(tmp_path: Path):
-    for name in ("params.yaml", "dvc.yaml"):
+    for name in ("params.yaml", "dvc.yaml", "versions.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     for package in ("stages", "fashion_mnist", "datasets"):
         shutil.copytree(ROOT / package, tmp_path / package)

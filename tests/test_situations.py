@@ -107,7 +107,7 @@ def test_what_is_right_passes_the_check(check: Check, old: str, new: str):
         ("activation: softmax", "activation: softmax_v2", "did you mean softmax?"),
         ("kernel_size: 3", "kernel_sise: 3", f"{FIRST} has no argument 'kernel_sise'; did you mea"),
         ("kernel_size: 3", "kernel_size: 29", f"{FIRST} cannot take an input (28, 28, 1)"),
-        ("units: 10", "units: 9", "the last layer must give 10 class probabilities per image"),
+        ("units: classes", "units: 9", "the last layer must give 10 class probabilities per image"),
         # Names that DVC cannot use
         ("  lenet:", "  lenet-5.1:", "architectures: the name 'lenet-5.1' must consist of letters"),
         ("  lenet:", "  lenet[5]:", "architectures: the name 'lenet[5]' must consist of letters"),

@@ -31,6 +31,7 @@ class Model(TypedDict):
     """metrics/baseline.json, metrics/candidates/model-K.json."""
 
     validation: Scored
+    epochs: Count
     parameters: Count
 
 
