@@ -128,7 +128,7 @@ MISTAKES = {
     "no source of the data": Mistake(
         lambda folder: (shutil.rmtree(folder / "data/raw"), no_source(folder)),
         ("stages.fetch",),
-        "name it in the environment variable FASHION_MNIST_DIR",
+        "connect to the network, or put the data into a directory and name it in `sources`",
     ),
     "a damaged data file": Mistake(
         written("data/processed/train.npz", b"PK\3\4 and no more"),

@@ -150,6 +150,8 @@ def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call
 
 @pytest.mark.parametrize("name", ["per_class", "training", "confusion", "mistakes"])
 def test_an_empty_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
+    with (workspace.path / "plots/confusion.csv").open("a") as confusion:
+        confusion.write("Trouser,Dress\n")  # a mistake, which mistakes.csv then lacks
     (workspace.path / f"plots/{name}.csv").write_text("")
     told = call(workspace.path, "fashion_mnist.__main__", "report")
     assert told.code == 1

@@ -332,7 +332,7 @@ def _check_output(place: str, network: keras.Model, classes: int) -> None:
     if shape != (classes,):
         raise InputError(
             f"{place}: the last layer must give {classes} class probabilities per image, "
-            f"not an output {shape}"
+            f"not an output {shape}: write `units: classes`"
         )
     last = network.layers[-1]
     activation = getattr(last, "activation", None)
