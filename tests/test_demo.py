@@ -2,7 +2,9 @@
 
 import http.server
 import io
+import json
 import os
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,16 +17,20 @@ from fashion_mnist.commands import demo
 from fashion_mnist.demo import page, runtime
 from fashion_mnist.errors import InputError
 from fashion_mnist.exporting import onnx
-from fashion_mnist.learning import prediction
+from fashion_mnist.ingest.schema import DataSet
+from fashion_mnist.learning import networks, prediction, saving
+from fashion_mnist.learning.backend import keras
 from fashion_mnist.model_files import loading
-from fashion_mnist.pictures import decoding, garments
+from fashion_mnist.pictures import garments, plain
 from fashion_mnist.storage import outs
+from fashion_mnist.storage.dataset import Kind
 from tests.browser import Chromium, Tab
 from tests.conftest import ROOT, Call, as_project
-from tests.jobs import FASHION
+from tests.jobs import FASHION, layers
 from tests.processes import only_once
 from tests.test_predict import FORMS, OTHER_FRAMES, PICTURES, TROUBLE, drawn, encoded
 
+PRODUCT = DataSet(format="idx", sources=["none"], prepare="product")
 READY = """
 new Promise(ready => {
   const answer = document.getElementById("answer");
@@ -43,9 +49,9 @@ FOUND = """
   class: document.getElementById("class").textContent,
   probabilities: Object.fromEntries([...document.getElementById("bars").rows].map(
     row => [row.cells[0].textContent, Number(row.cells[2].dataset.probability)])),
-  pixels: [...document.getElementById("seen").getContext("2d")
-    .getImageData(0, 0, 28, 28).data].filter((_, i) => i % 4 === 0),
-  inverted: !document.getElementById("inverted").hidden,
+  pixels: [...seen.getContext("2d").getImageData(0, 0, seen.width, seen.height).data],
+  size: [seen.height, seen.width],
+  inverted: document.getElementById("inverted")?.hidden === false,
   warnings: [...document.querySelectorAll("#doubts:not([hidden]) li")].map(
     item => item.textContent),
 })
@@ -62,8 +68,7 @@ def written(shared: Path) -> Path:
         network = loading.load_model(ROOT / outs.BEST_MODEL, FASHION)
         model, _ = onnx.to_onnx(network, FASHION.classes)
         examples = {ROOT / file: shows for file, shows in demo.EXAMPLES.items()}
-        pictures = vars(decoding) | vars(garments)
-        html = page.render(model, FASHION.classes, web, pictures, examples)
+        html = page.render(model, FASHION, "Fashion-MNIST", PRODUCT, web, examples)
         path.write_text(html, encoding="utf-8")
 
     try:
@@ -87,6 +92,11 @@ def choose(tab: Tab, file: Path) -> dict:
     tab.page.set_input_files("#file", file)
     tab.evaluate(READY)
     return tab.evaluate(FOUND)
+
+
+def shown(found: dict) -> np.ndarray:
+    """The image that the network sees, integers (H, W, 3)."""
+    return np.reshape(found["pixels"], (*found["size"], 4))[..., :3]
 
 
 def photograph() -> Image.Image:
@@ -135,7 +145,7 @@ def test_the_page_answers_as_predict_does(
     file.write_bytes(data)
     found = choose(tab, file)
     assert (found["file"], found["problem"]) == (name, "")
-    difference = np.abs(np.reshape(found["pixels"], (28, 28)) - seen.pixels.astype(int))
+    difference = np.abs(shown(found)[..., 0] - seen.pixels.astype(int))
     assert difference.max() <= (0 if name in LOSSLESS else 16)
     assert difference.mean() < 1
     probabilities = [found["probabilities"][label] for label in FASHION.classes]
@@ -146,6 +156,86 @@ def test_the_page_answers_as_predict_does(
     assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in seen.warnings]
     assert tab.errors == []
     assert tab.requests == []
+
+
+CLASSES = ("0", "a & b", "a name without end " * 6)
+SOFTMAX = "- Flatten\n- Dense: {units: classes, activation: softmax}"
+GRAY, COLOURS = Kind((8, 8, 1), CLASSES), Kind((12, 20, 3), CLASSES)
+SCENE = photograph()
+CUT_OUT = Image.merge(
+    "RGBA", [*SCENE.resize((90, 60)).split(), Image.linear_gradient("L").resize((90, 60))]
+)
+OF_ANY_KIND = {
+    "of its size.png": encoded(SCENE.resize((20, 12))),
+    "digit.png": encoded(SCENE.resize((8, 8)).convert("L")),
+    "large.png": encoded(SCENE),
+    "tall.png": encoded(SCENE.crop((100, 0, 180, 470))),
+    "thin.png": encoded(SCENE.crop((100, 200, 600, 203))),
+    "pixel.png": encoded(SCENE.resize((1, 1))),
+    "cut-out.png": encoded(CUT_OUT),
+    "palette.gif": encoded(SCENE.quantize(), "gif"),
+    "small.jpg": encoded(SCENE.resize((19, 31)), "jpeg"),
+    "photograph.jpg": encoded(SCENE.resize((1283, 957)), "jpeg"),
+    "camera.jpg": encoded(SCENE.resize((3200, 2400)), "jpeg"),
+}
+
+
+@pytest.mark.usefixtures("written")  # then the runtime is in the cache
+@pytest.mark.parametrize(
+    ("kind", "background"), [(GRAY, "white"), (COLOURS, "edge")], ids=["gray", "colours"]
+)
+def test_the_page_of_another_data_set_answers_as_predict_does(
+    chromium: Chromium,
+    call: Call,
+    tmp_path: Path,
+    kind: Kind,
+    background: str,
+):
+    """Levels may differ slightly of a JPEG, and where a picture is half transparent."""
+    height, width, channels = kind.image_shape
+    described = {"format": "folder", "sources": ["pictures"], "background": background}
+    described |= {"image": {"height": height, "width": width, "channels": channels}}
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/signs.yaml").write_text(json.dumps(described))
+    params = (ROOT / "params.yaml").read_text()
+    params = params.replace("dataset: fashion-mnist", "dataset: signs")
+    (tmp_path / "params.yaml").write_text(params)
+    for folder in ("stages", runtime.CACHE):
+        (tmp_path / folder).symlink_to(ROOT / folder)
+    keras.utils.set_random_seed(1)
+    network = networks.build(layers(SOFTMAX), kind)
+    saving.save(network, tmp_path / outs.BEST_MODEL, kind.classes)
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, data in OF_ANY_KIND.items():
+        (folder / name).write_bytes(data)
+
+    assert call(tmp_path, "fashion_mnist.__main__", "demo").code == 0
+    done = call(tmp_path, "fashion_mnist.__main__", "predict", "--json", "pictures")
+    answers = json.loads(done.out)
+    tab = chromium.open(tmp_path / demo.PAGE, width=390)
+    tab.evaluate(READY)
+    assert tab.evaluate("document.getElementById('class').textContent") == "Ready"
+    assert len(answers) == len(OF_ANY_KIND)
+    for answer in answers:
+        file = tmp_path / answer["file"]
+        found = choose(tab, file)
+        assert (found["file"], found["problem"]) == (file.name, "")
+        with file.open("rb") as opened:
+            seen = plain.read(opened, plain.Frame(kind.image_shape, background)).pixels
+        difference = np.abs(shown(found) - np.reshape(seen, kind.image_shape).astype(int))
+        exact = file.suffix != ".jpg" and file.name != "cut-out.png"
+        assert difference.max() <= (0 if exact else 2)
+        assert found["class"] == answer["class"]
+        assert found["probabilities"] == pytest.approx(
+            answer["probabilities"], abs=1e-5 if exact else 0.02
+        )
+        assert (found["inverted"], found["warnings"]) == (False, [])
+    assert tab.evaluate("document.documentElement.scrollWidth") <= 390
+    text = tab.evaluate("document.title + document.body.innerText")
+    assert "signs" in text
+    assert not re.search("garment|fashion|example", text, re.IGNORECASE)
+    assert (tab.errors, tab.requests) == ([], [])
 
 
 @pytest.mark.parametrize("kind", TROUBLE)
@@ -325,3 +415,12 @@ def test_the_command_writes_nothing_without_a_runtime(
     assert done.err.startswith("error: http://127.0.0.1:9/")
     assert done.err.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_model_for_other_images_than_the_page_would_make_is_refused(call: Call, tmp_path: Path):
+    network = networks.build(layers(SOFTMAX), GRAY)
+    saving.save(network, as_project(tmp_path) / outs.BEST_MODEL, GRAY.classes)
+    done = call(tmp_path, "fashion_mnist.__main__", "demo")
+    message = "takes images (8, 8, 1), and `prepare: product` makes (28, 28, 1)"
+    assert (done.code, done.err) == (1, f"error: {outs.BEST_MODEL} {message}\n")
+    assert not (tmp_path / demo.PAGE).exists()

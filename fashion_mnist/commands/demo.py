@@ -3,15 +3,16 @@
 import argparse
 from pathlib import Path
 
+from fashion_mnist.checking import params
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
-from fashion_mnist.pictures import decoding, garments
+from fashion_mnist.pictures import garments
 from fashion_mnist.storage import files, outs
-from fashion_mnist.talk import console
+from fashion_mnist.talk import console, results
 
 EXAMPLE = "python -m fashion_mnist demo"
 PAGE = Path("plots/demo.html")
-EXAMPLES = {
+EXAMPLES = {  # for Fashion-MNIST
     Path("docs/shirt.png"): "T-shirt",
     Path("tests/pictures/2-plain.png"): "Trousers",
     Path("tests/pictures/19-plain.png"): "T-shirt with a print",
@@ -36,13 +37,16 @@ def run(_arguments: argparse.Namespace) -> None:
     from fashion_mnist.demo import page, runtime
 
     data_set, _kind = models.data_set()
-    if data_set.prepare != "product":
-        raise InputError(
-            "the page prepares pictures as `prepare: product` does, and this data set is `plain`: "
-            "use `predict`, or `export` for programs of your own"
-        )
     model, _difference, kind = models.as_onnx(outs.BEST_MODEL)
-    shared = vars(decoding) | vars(garments)
-    html = page.render(model, kind.classes, runtime.get(), shared, EXAMPLES).encode()
+    made = (garments.EDGE, garments.EDGE, 1)
+    if data_set.prepare == "product" and kind.image_shape != made:
+        raise InputError(
+            f"{outs.BEST_MODEL} takes images {kind.image_shape}, "
+            f"and `prepare: product` makes {made}"
+        )
+    name, examples = params.load().dataset, {}
+    if name == results.ORIGINALS_DATA:
+        name, examples = "Fashion-MNIST", EXAMPLES
+    html = page.render(model, kind, name, data_set, runtime.get(), examples).encode()
     files.write(PAGE, html)
     console.say(f"wrote {PAGE}, {len(html) / 1e6:.1f} MB: open it in any browser")

@@ -13,7 +13,7 @@ async function unpacked(id) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-/** The function from 28 x 28 levels to probabilities. */
+/** The function from an image's levels to probabilities. */
 async function start() {
   const [module, wasm, model] = await Promise.all(["module", "wasm", "model"].map(unpacked));
   const address = URL.createObjectURL(new Blob([module], {type: "text/javascript"}));
@@ -23,7 +23,7 @@ async function start() {
   const session = await ort.InferenceSession.create(model, {executionProviders: ["wasm"]});
   return async pixels => {
     const image = new ort.Tensor(
-      "float32", Float32Array.from(pixels, level => level / 255), [1, EDGE, EDGE, 1]);
+      "float32", Float32Array.from(pixels, level => level / 255), [1, HEIGHT, WIDTH, CHANNELS]);
     const given = await session.run({[INPUT]: image});
     return given[OUTPUT].data;
   };
@@ -56,13 +56,30 @@ function tell(problem) {
 
 async function answered(file) {
   const seen = await read(file);
-  let classifier;
+  const classifier = await running();
+  return {seen, probabilities: await classifier(seen.pixels)};
+}
+
+async function running() {
   try {
-    classifier = await network;
+    return await network;
   } catch (error) {
     throw new Error(`this browser cannot run the network (${error.message}): update it`);
   }
-  return {seen, probabilities: await classifier(seen.pixels)};
+}
+
+/** Tell that the network is ready, unless a picture was given in the meantime. */
+async function invite() {
+  let problem = "";
+  try {
+    await running();
+  } catch (error) {
+    problem = error.message;
+  }
+  if (latest) return;
+  at("class").textContent = "Ready";
+  at("probability").textContent = "for your picture";
+  tell(problem);
 }
 
 function show(file, name, seen, probabilities) {
@@ -72,8 +89,11 @@ function show(file, name, seen, probabilities) {
   picture.alt = name;
   picture.hidden = false;
   const context = at("seen").getContext("2d");
-  const image = context.createImageData(EDGE, EDGE);
-  seen.pixels.forEach((level, i) => image.data.set([level, level, level, 255], 4 * i));
+  const image = context.createImageData(WIDTH, HEIGHT);
+  for (let i = 0; i < WIDTH * HEIGHT; i++) {
+    const levels = seen.pixels.subarray(CHANNELS * i, CHANNELS * (i + 1));
+    image.data.set([levels[0], levels.at(CHANNELS > 1 ? 1 : 0), levels.at(-1), 255], 4 * i);
+  }
   context.putImageData(image, 0, 0);
 
   const order = CLASSES.map((_, i) => i).sort((a, b) => probabilities[b] - probabilities[a]);
@@ -87,7 +107,7 @@ function show(file, name, seen, probabilities) {
     share.dataset.probability = probabilities[index];
     bar.firstElementChild.style.setProperty("--share", probabilities[index]);
   });
-  at("inverted").hidden = !seen.inverted;
+  at("inverted")?.toggleAttribute("hidden", !seen.inverted);
   at("doubts").hidden = !seen.warnings.length;
   at("signs").replaceChildren(...seen.warnings.map(sign => {
     const item = document.createElement("li");
@@ -135,4 +155,5 @@ const example = async button => {
   await classify(new Blob([bytes], {type: "image/png"}), button.title);
 };
 examples.forEach(button => button.addEventListener("click", () => example(button)));
-example(examples[0]);
+if (examples.length) example(examples[0]);
+else invite();

@@ -2,36 +2,48 @@
 
 import base64
 import gzip
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import jinja2
 
 from fashion_mnist.demo.runtime import Runtime
 from fashion_mnist.exporting import onnx
+from fashion_mnist.ingest.schema import DataSet
+from fashion_mnist.pictures import decoding, garments, plain
+from fashion_mnist.storage.dataset import Kind
 
 FOLDER = Path(__file__).parent
-# pictures.js computes as fashion_mnist/pictures does, with the same numbers and words.
-SHARED = """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_FRAMES MOST_NESTED MOST_PIXELS
-    NEAR SAME_GRAY SMALLER SMALL_PART TRANSPARENT TRIMMED UNEVEN UNIFORM WIDEST_FRAME
-    WORKING_EDGE""".split()
+# Each script computes as a module of fashion_mnist/pictures does, with its numbers and words.
+DECODING = {"pictures.js": (decoding, "MOST_FRAMES MOST_PIXELS SMALLER")}
+PREPARING = {
+    "plain": {"plain.js": (plain, "LEVELS REDUCING")},
+    "product": {
+        "garments.js": (
+            garments,
+            """APART BLACK EDGE EVEN_BORDER FILLED LARGE_PART LIGHT MOST_NESTED NEAR SAME_GRAY
+            SMALL_PART TRANSPARENT TRIMMED UNEVEN UNIFORM WIDEST_FRAME WORKING_EDGE""",
+        )
+    },
+}
 
 
 def render(
     model: bytes,
-    classes: Sequence[str],
+    kind: Kind,
+    name: str,
+    data_set: DataSet,
     web: Runtime,
-    pictures: Mapping[str, Any],
     examples: Mapping[Path, str],
 ) -> str:
     """The page's HTML.
 
     Args:
         model: an ONNX file.
-        classes: their names.
-        web: what runs it.
-        pictures: the numbers and words that the page shares, by name.
+        kind: of the images that it takes.
+        name: of the data set, as people know it.
+        data_set: how its pictures are prepared.
+        web: what runs the model.
         examples: PNG files to try, and what they show.
     """
     environment = jinja2.Environment(
@@ -41,13 +53,21 @@ def render(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    shared = {name: pictures[name] for name in SHARED}
-    names = {"INPUT": onnx.INPUT, "OUTPUT": onnx.OUTPUT, "CLASSES": classes}
+    scripts = DECODING | PREPARING[data_set.prepare]
+    constants = {
+        "INPUT": onnx.INPUT,
+        "OUTPUT": onnx.OUTPUT,
+        "CLASSES": kind.classes,
+        "IMAGE_SHAPE": kind.image_shape,
+        "BACKGROUND": data_set.background,
+    }
+    for module, names in scripts.values():
+        constants |= {constant: getattr(module, constant) for constant in names.split()}
     return environment.get_template("page.html").render(
-        constants=shared | names,
-        scripts=[
-            (FOLDER / name).read_text(encoding="utf-8") for name in ("pictures.js", "page.js")
-        ],
+        name=name,
+        shows_garments=data_set.prepare == "product",
+        constants=constants,
+        scripts=[(FOLDER / file).read_text(encoding="utf-8") for file in (*scripts, "page.js")],
         parts={
             "module": _packed(web.module),
             "wasm": _packed(web.wasm),
