@@ -127,9 +127,8 @@ def test_check_leaves_what_was_trained_before_alone(
     assert typed("check", "--used") == (0, "", "")
 
 
-@pytest.mark.parametrize("end", [20, 40, 300, 2000])
-def test_check_ignores_a_lock_that_was_cut_off(typed, project: Path, end: int):
-    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes()[:end])
+def test_check_ignores_a_lock_that_was_cut_off(typed, project: Path):
+    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes()[:300])
     assert typed("check") == (0, "", "")
 
 

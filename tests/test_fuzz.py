@@ -50,6 +50,7 @@ def test_a_summary_has_the_figures_of_libfuzzers_log():
     assert line.split() == "idx 90,123 inputs 60 s 44 edges 120 MiB at most".split()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("atheris") is None, reason="atheris is for Linux")
 def test_a_second_of_fuzzing_tries_hundreds_of_inputs():
     done = run("--seconds", "1", "idx")

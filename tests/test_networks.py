@@ -22,13 +22,11 @@ KNOWN = {
 }
 
 
-@pytest.mark.parametrize(
-    ("module", "name"),
-    [(module, name) for module, names in KNOWN.items() for name in sorted(names)],
-    ids=lambda part: getattr(part, "__name__", part),
-)
-def test_every_name_that_params_may_use_is_one_of_keras(module: object, name: str):
-    assert hasattr(module, name)
+def test_every_name_that_params_may_use_is_one_of_keras():
+    missing = {
+        name for module, names in KNOWN.items() for name in names if not hasattr(module, name)
+    }
+    assert missing == set()
 
 
 def test_the_improved_network_has_the_originals_parameters():

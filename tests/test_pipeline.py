@@ -68,7 +68,7 @@ def test_history_and_metrics_have_the_documented_columns_and_keys(finished_works
     metrics = json.loads((finished_workspace.path / "metrics/candidates/model-1.json").read_text())
     assert set(metrics) == {"train", "validation", "epochs", "parameters"}
     scores = json.loads((finished_workspace.path / "metrics/test.json").read_text())
-    assert scores["accuracy_low"] < scores["accuracy"] < scores["accuracy_high"]
+    assert scores["accuracy_low"] < scores["accuracy"] <= scores["accuracy_high"]
     assert set(scores["ensemble"]) == {
         "models",
         "loss",
