@@ -1,4 +1,4 @@
-"""Train one recipe with several seeds, each on a split of its own: means and spreads.
+"""Train one recipe with several seeds, each on a split of its own: means, spreads and times.
 
 Writes benchmarks/seeds.json. Each seed is scored on the test set once, after the recipe was chosen.
 """
@@ -10,7 +10,18 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.run import ACCURACY, CORES, FASTEST, ROOT, accuracy, clone, parameters, python
+from benchmarks.page import SEEDS
+from benchmarks.run import (
+    ACCURACY,
+    CORES,
+    FASTEST,
+    accuracy,
+    clone,
+    machine,
+    original,
+    parameters,
+    python,
+)
 from fashion_mnist.storage import outs, records
 from fashion_mnist.talk import console
 
@@ -50,13 +61,16 @@ def main() -> None:
         ThreadPoolExecutor(CORES) as pool,
     ):
         runs = list(pool.map(lambda s: one(Path(name), arguments.recipe, s), arguments.seeds))
+        original_seconds = original(False, Path(name), None)["seconds_of_50_epochs"]
     tests = [run["test_accuracy"] for run in runs]
     records.write_json(
-        ROOT / "benchmarks/seeds.json",
+        SEEDS,
         {
             "recipe": {arguments.recipe: parameters()["recipes"][arguments.recipe]},
             "runs": runs,
             "seconds": statistics.mean(run["seconds"] for run in runs),
+            "original_seconds": original_seconds,
+            "machine": machine(),
             "mean": statistics.mean(tests),
             "standard_deviation": statistics.stdev(tests),
             "lowest": min(tests),
