@@ -214,9 +214,9 @@ def _seeds(seeds: Mapping[str, Any]) -> str:
         f"Recipe `{name}`, chosen on validation data, with other seeds and splits "
         f"(`python -m benchmarks.seeds`): test accuracy {seeds['mean']:.2%} ± "
         f"{seeds['standard_deviation']:.2%} (standard deviation), from {seeds['lowest']:.2%} to "
-        f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33 %. On one thread of "
-        f"two, beside another training, one took {seeds['seconds']:.0f} s on average; the original's "
-        f"50 epochs take {seeds['original_seconds']:,.0f} s ({seeds['machine']['cpu']}).\n\n"
+        f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33 %. On one thread, "
+        f"beside another training, one took {seeds['seconds']:.0f} s on average; the original's 50 "
+        f"epochs take {seeds['original_seconds']:,.0f} s ({seeds['machine']['cpu']}).\n\n"
         + table(["seed", "validation loss", "validation accuracy", "test accuracy"], rows)
     )
 
