@@ -9,7 +9,7 @@ from dvc_parallel import dvclock, history, syntax
 from dvc_parallel.command import say, warn
 from dvc_parallel.errors import InputError, dvc_errors
 from dvc_parallel.history import Entry
-from dvc_parallel.plan import Options
+from dvc_parallel.plan import Options, stages_of
 from dvc_parallel.workspace import forget_dead_claims, open_workspace
 
 if TYPE_CHECKING:
@@ -67,16 +67,9 @@ def accept(options: Options, dry: bool) -> int:
 
 def _stages(repo: "Repo", options: Options) -> list[tuple["PipelineStage", list["Stage"]]]:
     """The stages that a run would look at, each with those directly above it."""
-    from dvc.dvcfile import PROJECT_FILE
-    from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
     from dvc.stage import PipelineStage
 
-    graph = get_active_graph(repo.index.graph)
-    stages: list[Stage] = collect_stages(repo, options.targets or [PROJECT_FILE])
-    if not options.single_item:
-        stages = plan_repro(graph, stages, downstream=options.downstream)
-    if not stages:
-        raise InputError(f"there is no stage in {' '.join(options.targets) or Path.cwd()}")
+    graph, stages = stages_of(repo, options)
     return [
         (stage, list(graph.successors(stage)))
         for stage in stages

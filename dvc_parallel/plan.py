@@ -133,10 +133,14 @@ def _with_parents(paths: Iterable[str]) -> set[str]:
     return {str(part) for path in paths for part in (Path(path), *Path(path).parents)}
 
 
-def _stale(repo: "Repo", options: Options, unreadable: set[Path]) -> Plan:
+def stages_of(repo: "Repo", options: Options) -> tuple[Any, list["Stage"]]:
+    """DVC's graph of the stages, and those that a run looks at, in the order of `dvc repro`.
+
+    Raises:
+        InputError: there is none.
+    """
     from dvc.dvcfile import PROJECT_FILE
     from dvc.repo.reproduce import collect_stages, get_active_graph, plan_repro
-    from dvc.stage import PipelineStage
 
     graph = get_active_graph(repo.index.graph)
     order: list[Stage] = collect_stages(repo, options.targets or [PROJECT_FILE])
@@ -144,6 +148,13 @@ def _stale(repo: "Repo", options: Options, unreadable: set[Path]) -> Plan:
         order = plan_repro(graph, order, downstream=options.downstream)
     if not order:
         raise InputError(f"there is no stage in {' '.join(options.targets) or Path.cwd()}")
+    return graph, order
+
+
+def _stale(repo: "Repo", options: Options, unreadable: set[Path]) -> Plan:
+    from dvc.stage import PipelineStage
+
+    graph, order = stages_of(repo, options)
     stale: set[Any] = set()
     for stage in order:
         upstream = list(graph.successors(stage))

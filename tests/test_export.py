@@ -16,6 +16,7 @@ from tests.jobs import FASHION
 
 MODELS = ROOT / "tests/models"
 COMMAND = "fashion_mnist.__main__", "export"
+THE_BEST = ("--model", str(ROOT / outs.BEST_MODEL), "--out", "model.onnx")
 
 
 def answered(file: Path, images: np.ndarray) -> np.ndarray:
@@ -126,14 +127,7 @@ def test_what_cannot_be_exported_is_one_sentence(
 
 def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
-    done = call(
-        as_project(tmp_path),
-        *COMMAND,
-        "--model",
-        str(ROOT / outs.BEST_MODEL),
-        "--out",
-        "model.onnx",
-    )
+    done = call(as_project(tmp_path), *COMMAND, *THE_BEST)
     assert (done.code, done.out) == (1, "")
     assert done.err == "error: ONNX is written from TensorFlow: unset KERAS_BACKEND\n"
 
@@ -142,14 +136,7 @@ def test_a_file_that_disagrees_with_keras_is_not_written(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(onnx, "TOLERANCE", 0)  # no two runtimes round alike
-    done = call(
-        as_project(tmp_path),
-        *COMMAND,
-        "--model",
-        str(ROOT / outs.BEST_MODEL),
-        "--out",
-        "model.onnx",
-    )
+    done = call(as_project(tmp_path), *COMMAND, *THE_BEST)
     assert (done.code, done.out) == (1, "")
     assert "gives other probabilities as ONNX, by up to" in done.err
     assert added(tmp_path) == []
