@@ -1,6 +1,7 @@
 """Trains a job's network, from where an earlier run of the same job was interrupted."""
 
 import hashlib
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -68,7 +69,8 @@ def train(
 def fingerprint(name: str, job: Job, training: Examples, validation: Examples | None) -> bytes:
     """SHA-256 of all that a result depends on: the job, the images, the code and the libraries."""
     backend = keras.backend.backend()
-    versions = {library: version(library) for library in (*LIBRARIES, backend)}
+    versions = {library: version(library) for library in LIBRARIES}
+    versions[backend] = sys.modules[backend].__version__
     digest = hashlib.sha256(repr((name, job, versions, has_fast_bfloat16())).encode())
     for examples in filter(None, (training, validation)):
         for array in examples:
