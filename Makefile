@@ -4,9 +4,14 @@ SECONDS ?= 60
 BIN := .venv/bin
 # `python` in dvc.yaml is then the one in .venv.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH"
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# The uv of this machine; where there is none, .venv gets one, pinned as the rest.
+UV = $(shell command -v uv || echo $(BIN)/uv)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+PINNED = $(INSTALL) --require-hashes --no-build-isolation
+COMPILE = $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate \
+	--custom-compile-command "make pins" $(if $(UPGRADE),--upgrade-package $(UPGRADE))
 
-.PHONY: help install repro comparison test test-slow test-parallel test-jax lint fuzz plots report demo bench bench-full crash clean clean-all
+.PHONY: help install repro comparison test test-slow test-parallel test-jax lint pins fuzz plots report demo bench bench-full crash clean clean-all
 .DEFAULT_GOAL := help
 
 repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up to date
@@ -24,25 +29,32 @@ help:  ## list the targets
 
 install: .dvc/plots.html  ## set up .venv, from packages pinned by hash
 
-test: .venv/installed  ## the code, and the pipeline on a small data set: some minutes
+test: .venv/developing  ## the code, and the pipeline on a small data set: some minutes
 	@$(RUN) python -m pytest -n 2 -m "not slow"
 
-test-slow: .venv/installed  ## the pipeline killed, short of disk or memory, moved, and on a cluster
+test-slow: .venv/developing  ## the pipeline killed, short of disk or memory, moved, and on a cluster
 	@$(RUN) python -m pytest -n 2 -m slow tests dvc_parallel/tests
 
-test-parallel: .venv/installed  ## the parallel stage runner, dvc_parallel
+test-parallel: .venv/developing  ## the parallel stage runner, dvc_parallel
 	@$(RUN) python -m pytest -n 2 -m "not slow" dvc_parallel/tests
 
-test-jax: .venv/installed  ## the small pipeline with JAX as Keras's backend
-	@$(PIP) --no-deps --upgrade --target .venv/jax jax==0.10.2 jaxlib==0.10.2
+test-jax: .venv/developing  ## the small pipeline with JAX as Keras's backend
+	@$(PINNED) --target .venv/jax -r constraints/jax.txt
 	@$(RUN) PYTHONPATH="$(CURDIR)/.venv/jax" python -m pytest tests/test_stages.py -k jax
 
-lint: .venv/installed  ## style and types
+lint: .venv/developing  ## style and types
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-fuzz: .venv/installed  ## damaged input for the file readers, a minute each
+pins: .venv/installed  ## pin what pyproject.toml names; UPGRADE=NAME takes a newer version of it
+	$(COMPILE) pyproject.toml -o constraints/run.txt
+	$(COMPILE) --group uv -o constraints/uv.txt
+	$(COMPILE) --group dev -c constraints/run.txt -o constraints/dev.txt
+	$(COMPILE) --group jax -c constraints/run.txt -o constraints/jax.txt
+	$(COMPILE) --group gpu -c constraints/run.txt -o constraints/gpu.txt
+
+fuzz: .venv/developing  ## damaged input for the file readers, a minute each
 	@$(RUN) python -m fuzz --seconds $(SECONDS)
 
 plots: .dvc/plots.html  ## write the page with all plots
@@ -62,7 +74,7 @@ bench-full: .venv/installed  ## the same with nothing extrapolated, and five see
 	@$(RUN) python -m benchmarks.growth
 	@$(RUN) python -m benchmarks.run --full
 
-crash: .venv/installed  ## kill the pipeline at 100 points and run it again: about an hour
+crash: .venv/developing  ## kill the pipeline at 100 points and run it again: about an hour
 	@$(RUN) python -m tests.crash --points 100
 
 CLEAN := data/raw data/processed/*.npz models/baseline.h5 models/candidates models/*.onnx plots/history \
@@ -77,15 +89,21 @@ clean-all:  ## remove DVC's cache, checkpoints and queued experiments, too: list
 	@printf 'Delete these, which may be hours of training, and what make clean removes? [y/N] '
 	@read answer && test "$$answer" = y && rm -rf $(CLEAN) $(TRAINED)
 
-# setuptools first, to build packages without a wheel: pip itself would download it unverified.
+# setuptools first, to build packages without a wheel: it would be downloaded unverified for that.
 # The project's packages are installed in place, so that comparison/ finds them above it.
-.venv/installed: requirements.txt constraints.txt pyproject.toml dvc_parallel/pyproject.toml
+.venv/installed: constraints/run.txt pyproject.toml dvc_parallel/pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'
-	$(PYTHON) -m venv .venv
-	@sed -n '/^setuptools==/,/[^\\]$$/p' constraints.txt >.venv/build.txt
-	$(PIP) --require-hashes -r .venv/build.txt
-	$(PIP) --require-hashes --no-build-isolation -r constraints.txt
-	$(PIP) --no-deps --no-build-isolation --editable . --editable ./dvc_parallel
+	$(PYTHON) -m venv --clear .venv
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt
+	@sed -n '/^setuptools==/,/[^\\]$$/p' constraints/run.txt >.venv/build.txt
+	$(PINNED) -r .venv/build.txt
+	$(PINNED) -r constraints/run.txt
+	$(INSTALL) --no-deps --no-build-isolation --editable . --editable ./dvc_parallel
+	@touch $@
+
+# What tests and checks need, too.
+.venv/developing: .venv/installed constraints/dev.txt
+	$(PINNED) -r constraints/dev.txt
 	@touch $@
 
 # The page of `dvc plots show`, with its scripts in it.

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
@@ -28,6 +27,7 @@ from benchmarks import page
 from dvc_parallel import schedule
 from dvc_parallel.command import usable_cores
 from dvc_parallel.schedule import Task
+from fashion_mnist.checking.versions import installed
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
 from fashion_mnist.storage import dataset, files, outs, records
@@ -386,7 +386,7 @@ def machine() -> dict[str, Any]:
         "memory_bytes": psutil.virtual_memory().total,
         "system": platform.system(),
         "python": platform.python_version(),
-        **{name: version(name) for name in ("tensorflow", "keras", "dvc", "dask", "numpy")},
+        **{name: installed(name) for name in ("tensorflow", "keras", "dvc", "dask", "numpy")},
     }
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -18,15 +19,25 @@ pytestmark = pytest.mark.slow
 PINNED = re.compile(r"^([\w.-]+)==([\w.]+)", re.MULTILINE)
 
 
-def pins(name: str) -> dict[str, str]:
-    """Package to version, as a file of requirements has them."""
-    text = (ROOT / name).read_text(encoding="utf-8")
+def pins(text: str) -> dict[str, str]:
+    """Package to version, of each line that pins one."""
     return {re.sub(r"[_.-]+", "-", pin[1]).lower(): pin[2] for pin in PINNED.finditer(text)}
 
 
-def test_constraints_pin_all_requirements_with_hashes_and_name_no_server():
-    assert pins("requirements.txt").items() <= pins("constraints.txt").items()
-    text = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+def constraints(name: str) -> str:
+    return (ROOT / f"constraints/{name}.txt").read_text(encoding="utf-8")
+
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+NAMED = {"run": PROJECT["project"]["dependencies"], **PROJECT["dependency-groups"]}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_constraints_pin_all_dependencies_with_hashes_and_name_no_server(name: str):
+    named = "\n".join(re.sub(r"\[\w+\]", "", each) for each in NAMED[name])
+    text = constraints(name)
+    assert pins(named)
+    assert pins(named).items() <= pins(text).items()
     for entry in re.split(r"^(?=\w)", text, flags=re.MULTILINE)[1:]:
         assert PINNED.match(entry), entry
         assert "--hash=sha256:" in entry, entry
@@ -34,8 +45,19 @@ def test_constraints_pin_all_requirements_with_hashes_and_name_no_server():
     assert "-index" not in text
 
 
-def wheel(folder: Path, name: str) -> str:
-    """Write a package with one module that is called like it; its lines in constraints.txt."""
+def test_no_two_constraints_pin_different_versions_of_a_package():
+    run = pins(constraints("run"))
+    for name in NAMED:
+        for package, pinned in pins(constraints(name)).items():
+            assert run.get(package, pinned) == pinned, (name, package)
+
+
+def wheel(folder: Path, name: str, command: str = "") -> str:
+    """Write a package with a module that is called like it; its lines among the constraints.
+
+    Args:
+        command: a script that the package installs under its name.
+    """
     path = folder / f"{name}-1-py3-none-any.whl"
     info = f"{name}-1.dist-info"
     files = {
@@ -44,6 +66,9 @@ def wheel(folder: Path, name: str) -> str:
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
         f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
     }
+    if command:
+        files[f"{name}-1.data/scripts/{name}"] = command
+        files[f"{info}/RECORD"] += f"{name}-1.data/scripts/{name},,\n"
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
             archive.writestr(file, text)
@@ -64,34 +89,50 @@ def build_editable(folder, *_):
 
 
 @pytest.mark.skipif(shutil.which("make") is None, reason="no make")
-def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path):
-    packages = tmp_path / "packages"
+@pytest.mark.skipif(shutil.which("uv") is None, reason="no uv")
+@pytest.mark.parametrize("has_uv", [True, False])
+def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path, has_uv: bool):
+    uv = Path(shutil.which("uv"))
+    (tmp_path / "tools").mkdir()
+    if has_uv:
+        (tmp_path / "tools/uv").symlink_to(uv)
+    packages, pinned = tmp_path / "packages", tmp_path / "constraints"
     packages.mkdir()
-    lines = [wheel(packages, name) for name in ("other", "setuptools")]
-    (tmp_path / "constraints.txt").write_text("".join(lines))
-    for name in ("Makefile", "requirements.txt"):
-        shutil.copy(ROOT / name, tmp_path)
+    pinned.mkdir()
+    (pinned / "run.txt").write_text(wheel(packages, "other") + wheel(packages, "setuptools"))
+    (pinned / "uv.txt").write_text(wheel(packages, "uv", f'#!/bin/sh\nexec {uv} "$@"\n'))
+    shutil.copy(ROOT / "Makefile", tmp_path)
     for folder in (tmp_path, tmp_path / "dvc_parallel"):  # what is installed in place
         folder.mkdir(exist_ok=True)
         (folder / "pyproject.toml").write_text(IN_PLACE)
         (folder / "backend.py").write_text(BACKEND)
         wheel(folder, f"project_{folder.name.replace('-', '_')}")
+    found = {"FIND_LINKS": str(packages), "NO_INDEX": "1"}
+    environment = os.environ | {
+        f"{tool}_{key}": found[key] for tool in ("PIP", "UV") for key in found
+    }
+    environment |= {
+        "PATH": f"{tmp_path}/tools:/usr/bin:/bin",
+        "UV_CACHE_DIR": str(tmp_path / "cache"),
+    }
 
     def install() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["make", ".venv/installed", f"PYTHON={sys.executable}"],
             cwd=tmp_path,
-            env=os.environ | {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(packages)},
+            env=environment,
             capture_output=True,
             text=True,
         )
 
     for path in packages.iterdir():
+        if path.name.startswith("uv-") and has_uv:
+            continue
         good = path.read_bytes()
         path.write_bytes(good.replace(b"good = True", b"good = None"))
         done = install()
         assert done.returncode != 0
-        assert "THESE PACKAGES DO NOT MATCH THE HASHES" in done.stderr
+        assert re.search("DO NOT MATCH THE HASHES|Hash mismatch", done.stderr), done.stderr
         assert not (tmp_path / ".venv/installed").exists()
         path.write_bytes(good)
     done = install()

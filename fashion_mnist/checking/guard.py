@@ -1,13 +1,12 @@
 """A check that nothing is edited that a stage depends on while the stage runs."""
 
-import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fashion_mnist.checking import versions
 from fashion_mnist.errors import InputError
 from fashion_mnist.storage import files, parameters
 
@@ -42,12 +41,12 @@ def unchanged(read: Callable[[], object]) -> Iterator[None]:
 def _check_versions() -> None:
     for section in parameters.read(VERSIONS).values():
         for library, pin in section.items():
-            with contextlib.suppress(PackageNotFoundError):
-                if (installed := version(library)) != pin:
-                    raise InputError(
-                        f"{library} {installed} is installed, and versions.yaml names {pin}: "
-                        "run `make install`, or name the version that you want to compute with"
-                    )
+            installed = versions.installed(library)
+            if installed not in (None, pin):
+                raise InputError(
+                    f"{library} {installed} is installed, and versions.yaml names {pin}: "
+                    "run `make install`, or name the version that you want to compute with"
+                )
 
 
 def _code() -> dict[Path, str]:

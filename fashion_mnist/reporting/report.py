@@ -7,7 +7,6 @@ import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from fashion_mnist.checking import params
+from fashion_mnist.checking.versions import installed
 from fashion_mnist.errors import InputError
 from fashion_mnist.reporting import metrics
 from fashion_mnist.scoring import figures
@@ -202,13 +202,8 @@ def edited_since_last_run() -> list[str]:
 
 def versions() -> dict[str, str]:
     """The versions installed here of what the results depend on."""
-    found = {"Python": platform.python_version()}
-    for name, package in PACKAGES.items():
-        try:
-            found[name] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
+    found = {name: installed(package) or "not installed" for name, package in PACKAGES.items()}
+    return {"Python": platform.python_version()} | found
 
 
 def commit() -> str | None:
