@@ -1,6 +1,5 @@
 """Finds mistakes in a job that only Keras can detect, before anything is trained."""
 
-import inspect
 import io
 import json
 import math
@@ -8,14 +7,13 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from inspect import Parameter
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
-from fashion_mnist.checking import memory
+from fashion_mnist.checking import memory, signatures
 from fashion_mnist.checking.params import PARAMS, suggest
 from fashion_mnist.errors import InputError, first_sentence
 from fashion_mnist.learning import loop, networks, recipes, saving
@@ -23,18 +21,7 @@ from fashion_mnist.learning.backend import keras
 from fashion_mnist.learning.schema import BLOCKS, MERGES, Job, Layer, nested
 from fashion_mnist.model_files import adapting, contents, loading
 
-# What Keras checks too late, or not at all.
-WHOLE = {"dilation_rate", "ema_overwrite_frequency", "filters", "gradient_accumulation_steps"}
-WHOLE |= {"groups", "kernel_size", "key_dim", "num_heads", "pool_size", "strides", "units"}
-WHOLE |= {"value_dim"}
-NUMBERS = {"clipnorm", "clipvalue", "global_clipnorm", "loss_scale_factor", "max_value"}
-NUMBERS |= {"weight_decay"}  # all of them None by default
-TEXTS = {"activation", "bias_axes", "equation"}  # without a default, or not a number
-SHARES = {"adam_beta_1", "adam_beta_2", "beta_1", "beta_2", "ema_momentum", "momentum"}
-SHARES |= {"renorm_momentum", "rho"}  # of what was before, in a moving average
-NOT_NEGATIVE = {"epsilon", "epsilon_1", "epsilon_2", "initial_accumulator_value"}
 SAME = 1e-4  # of a probability: more than rounding gives
-FLIPS = ("horizontal", "vertical", "horizontal_and_vertical")
 SHORT_OF_MEMORY = re.compile(r"OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted")
 
 
@@ -168,57 +155,16 @@ def _check_arguments(place: str, module: Any, kind: str, arguments: Mapping[str,
         InputError: one is missing, is unknown, or has a different type from its default.
     """
     cls = getattr(module, kind)
-    known = {
-        name: parameter
-        for base in reversed(inspect.getmro(cls))
-        if base.__module__.startswith("keras") and "__init__" in vars(base)
-        for name, parameter in _parameters(vars(base)["__init__"]).items()
-    }
+    known = signatures.known(cls)
     for name, value in arguments.items():
         if name not in known:
             raise InputError(f"{place} has no argument {name!r}; {suggest(name, known)}")
         values = value if isinstance(value, list) and module is keras.layers else [value]
-        if wanted := _misses(name, known[name].default, values):
+        if wanted := signatures.misses(name, known[name].default, values):
             raise InputError(f"{place}.{name}: must be {wanted}, not {value!r}")
-    for name, parameter in _parameters(cls.__init__).items():
-        if parameter.default is Parameter.empty and name not in arguments:
+    for name in signatures.required(cls):
+        if name not in arguments:
             raise InputError(f"{place}.{name}: is missing")
-
-
-def _parameters(function: Any) -> dict[str, Parameter]:
-    """The named parameters of an `__init__`."""
-    return {
-        name: parameter
-        for name, parameter in inspect.signature(function).parameters.items()
-        if name != "self"
-        and parameter.kind not in (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
-    }
-
-
-def _misses(name: str, default: Any, values: Sequence[Any]) -> str | None:
-    """What an argument with this default must be, if one of `values` is something else."""
-
-    def are(*types: type) -> bool:
-        return all(type(each) in types for each in values)
-
-    if isinstance(default, bool):
-        return None if are(bool) else "true or false"
-    if default is None and are(type(None)):
-        return None
-    if name in WHOLE:
-        return None if are(int) else "a whole number"
-    is_number = isinstance(default, int | float) or default is Parameter.empty
-    if name in NUMBERS or (is_number and name not in TEXTS):
-        if not are(int, float):
-            return "a number"
-        if name in SHARES and not all(0 <= each < 1 for each in values):
-            return "at least 0 and less than 1"
-        if name in NOT_NEGATIVE and min(values) < 0:
-            return "at least 0"
-        return None
-    if name == "mode":
-        return None if values and values[0] in FLIPS else f"one of {', '.join(FLIPS)}"
-    return "a number or text" if bool in map(type, values) else None
 
 
 def _check_size(job: Job) -> None:
