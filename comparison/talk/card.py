@@ -22,7 +22,7 @@ def _scores(name: str) -> str:
     probabilities = probabilities.astype(np.float32)
     found = scores.scores(probabilities, labels)
     overall = markdown.table(
-        ["accuracy", "95 % interval", "loss", "calibration error"],
+        ["accuracy", "95% interval", "loss", "calibration error"],
         [
             [
                 f"{found['accuracy']:.2%}",

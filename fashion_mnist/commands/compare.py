@@ -20,7 +20,7 @@ from fashion_mnist.talk import console, results
 EXAMPLE = "python -m fashion_mnist compare HEAD~1 wide-kernels"
 WORKSPACE = "workspace"
 FILES = (parameters.PARAMS, outs.SELECTION, outs.TEST_SCORES)
-HEADER = ("run", "val. loss", "val. acc.", "test acc.", "95 % interval")
+HEADER = ("run", "val. loss", "val. acc.", "test acc.", "95% interval")
 MOST_CHANGES = 3  # of the parameters, on one line
 
 

@@ -42,7 +42,7 @@ class Selection(Scored):
 
 
 class TestScored(Scored):
-    """Of the test images, with the 95 % interval of the accuracy."""
+    """Of the test images, with the 95% interval of the accuracy."""
 
     accuracy_low: Fraction
     accuracy_high: Fraction

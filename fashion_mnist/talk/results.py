@@ -50,7 +50,7 @@ def final_scores(scores: Mapping[str, Any], dataset: str, title: str = "best mod
         dataset: its name.
         title: of the model that is scored.
     """
-    lines = ["test set               loss  accuracy  95 % interval", _scored(title, scores)]
+    lines = ["test set               loss  accuracy  95% interval", _scored(title, scores)]
     if averaged := scores.get("flip_averaging"):
         lines.append(_scored("with flip averaging", averaged))
     if ensemble := scores.get("ensemble"):
