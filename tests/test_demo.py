@@ -307,7 +307,7 @@ def test_each_example_is_classified_by_a_click(tab: Tab):
         tab.evaluate(f"document.querySelectorAll('#examples button')[{number}].click()")
         tab.evaluate(READY)
         answers.append(tab.evaluate(FOUND)["class"])
-    assert answers == ["T-shirt/top", "Trouser", "T-shirt/top", "Sandal", "Ankle boot", "Sandal"]
+    assert answers == ["T-shirt/top", "Trouser", "Sandal", "Ankle boot", "Sandal"]
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -77,7 +77,7 @@ def test_predict_takes_the_range(
     load = models.load
     monkeypatch.setattr(models, "load", lambda *given: seen.append(load(*given)) or seen[-1])
     of_brightness(ranges.SIGNED).save(folder / "signed.keras")
-    shutil.copy(ROOT / "docs/shirt.png", folder / "-1.png")
+    shutil.copy(ROOT / "docs/t-shirt.png", folder / "-1.png")
     done = call(folder, *PREDICT, "--range", written, "--model", "signed.keras", "-1.png")
     assert done.code == 0, done.err
     found = seen[0].model.predict(IMAGES[:, ..., None] / 255, verbose=0).argmax(axis=1)

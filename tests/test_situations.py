@@ -152,7 +152,7 @@ def test_a_model_of_another_project_is_read_or_refused_in_a_sentence(
     project: Path, call: Call, model: str, told: str
 ):
     path = str(MODELS / model)
-    done = call(project, PROGRAM, "predict", "--json", "--model", path, "docs/shirt.png")
+    done = call(project, PROGRAM, "predict", "--json", "--model", path, "docs/t-shirt.png")
     assert done.code == told.startswith("error")
     assert done.err.startswith(told.replace("MODEL", path)), done.err
     assert done.err.count("\n") == (told != "")

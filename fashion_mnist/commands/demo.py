@@ -13,9 +13,8 @@ from fashion_mnist.talk import console, results
 EXAMPLE = "python -m fashion_mnist demo"
 PAGE = Path("plots/demo.html")
 EXAMPLES = {  # for Fashion-MNIST
-    Path("docs/shirt.png"): "T-shirt",
-    Path("tests/pictures/2-plain.png"): "Trousers",
     Path("tests/pictures/19-plain.png"): "T-shirt with a print",
+    Path("tests/pictures/2-plain.png"): "Trousers",
     Path("tests/pictures/11-plain.png"): "Sandal",
     Path("tests/pictures/0-plain.png"): "Ankle boot",
     Path("tests/pictures/23-plain.png"): "Open ankle boot",

@@ -20,11 +20,20 @@ def run(_: argparse.Namespace) -> None:
     Raises:
         InputError: a result is missing or damaged.
     """
+    console.say(text())
+
+
+def text() -> str:
+    """The table and the final scores.
+
+    Raises:
+        InputError: a result is missing or damaged.
+    """
     config = params.load()
     names = [outs.BASELINE, *outs.candidates(config.train.splits)]
     models = {name: metrics.read(outs.files(name).metrics, metrics.Model) for name in names}
     best = metrics.read(outs.SELECTION, metrics.Selection)["best"]
     scores = metrics.read(outs.TEST_SCORES, metrics.TestScores)
     validation = {name: model["validation"] for name, model in models.items()}
-    console.say(results.table(validation, best, config.dataset))
-    console.say(results.final_scores(scores, config.dataset))
+    table = results.table(validation, best, config.dataset)
+    return f"{table}\n{results.final_scores(scores, config.dataset)}"

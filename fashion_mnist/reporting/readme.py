@@ -1,0 +1,131 @@
+"""README's diagram, results and claims, from `dvc.yaml` and from the figures that git keeps.
+
+`python -m fashion_mnist.reporting.readme` writes them.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from itertools import permutations
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from fashion_mnist.commands import results
+from fashion_mnist.reporting import markdown
+from fashion_mnist.storage import files, parameters
+from fashion_mnist.talk import console
+
+README = Path("README.md")
+HEADER = ["claim", "figure", "machine", "threads", "runs", "how", "command"]
+
+Stage = Mapping[str, Any]
+
+
+def main() -> None:
+    """Write the sections."""
+    console.takes_no_arguments(__doc__, "python -m fashion_mnist.reporting.readme")
+    text = README.read_text("utf-8")
+    for name, section in sections().items():
+        text = markdown.with_section(text, name, section)
+    files.write(README, text.encode())
+    console.say(f"wrote {', '.join(sections())} in {README}")
+
+
+def sections() -> dict[str, str]:
+    """What is written, by the section's name."""
+    return {
+        "results": f"```text\n{results.text()}\n```",
+        "stages": f"```mermaid\n{diagram(parameters.read('dvc.yaml')['stages'])}\n```",
+        "claims": markdown.table(HEADER, list(claims())),
+    }
+
+
+def diagram(stages: Mapping[str, Stage]) -> str:
+    """The stages as a flowchart: an arrow leads from a stage to each that reads what it writes."""
+    several = [f'  {name}[["{name}, one a split"]]' for name in stages if "matrix" in stages[name]]
+    arrows = [
+        f"  {writer} --> {reader}"
+        for writer, reader in permutations(stages, 2)
+        if _feeds(stages[writer], stages[reader])
+    ]
+    return "\n".join(["flowchart LR", *several, *arrows])
+
+
+def _feeds(writer: Stage, reader: Stage) -> bool:
+    """Whether the reader's deps hold an out of the writer, or lie in one."""
+    outs = [*writer.get("outs", ()), *writer.get("metrics", ())]
+    written = [PurePosixPath(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
+    read = [PurePosixPath(dep) for dep in reader["deps"]]
+    return any(a.is_relative_to(b) or b.is_relative_to(a) for a in written for b in read)
+
+
+def claims() -> Iterator[list[str]]:
+    """The rows of the table of claims, each with what it holds for and how to check it."""
+    test, compared = _read("metrics/test.json"), _read("comparison/results.json")
+    measured, seeds = _read("benchmarks/results.json"), _read("benchmarks/seeds.json")
+    rows = [row for row in compared["rows"] if row["seeds"]]
+    best = max(rows, key=lambda row: row["accuracy"])
+    ensemble = max(compared["rows"], key=lambda row: row["accuracy"])
+    machine, ratios = _maker(measured), measured["ratios"]
+    how = "measured" if measured["full"] else "estimated"
+    several = f"{measured['machine']['cores']} x 1"
+    yield [
+        "test accuracy of the selected model",
+        _accuracy(test),
+        "x86",
+        "1",
+        "1",
+        "measured",
+        "`make repro`",
+    ]
+    for row in (best, ensemble):
+        yield [
+            f"... of `{row['name']}`, trained in {row['seconds'] / 60:,.0f} minutes",
+            _accuracy(row),
+            "Intel",
+            str(row["threads"]),
+            str(len(row["seeds"]) or 1),
+            "measured",
+            "`make comparison`",
+        ]
+    yield [
+        "`make repro`, from nothing",
+        f"{ratios['pipeline_seconds']:.0f} s",
+        machine,
+        several,
+        "1",
+        how,
+        "`make bench`",
+    ]
+    name = next(iter(seeds["recipe"]))
+    yield [
+        f"one model with the recipe `{name}`, in {seeds['seconds']:.0f} s; the original's fifty "
+        f"epochs take {seeds['original_seconds']:.0f} s",
+        f"{seeds['mean']:.2%} ± {seeds['standard_deviation']:.2%}",
+        _maker(seeds),
+        "1",
+        str(len(seeds["runs"])),
+        "measured",
+        "`make bench-full`",
+    ]
+    for key, claim in {
+        "repro_parallel": "`make repro` / `dvc repro`",
+        "experiment": "one experiment by `dvc_parallel` / by `dvc exp run`",
+    }.items():
+        yield [claim, f"{ratios[key]:.2f}", machine, several, "1", how, "`make bench`"]
+
+
+def _read(path: str) -> Any:
+    return json.loads(Path(path).read_text("utf-8"))
+
+
+def _maker(measured: Mapping[str, Any]) -> str:
+    """Of the processor: the first word of its name."""
+    return str(measured["machine"]["cpu"].split("(")[0].split()[0])
+
+
+def _accuracy(row: Mapping[str, Any]) -> str:
+    return f"{row['accuracy']:.2%} ({row['accuracy_low']:.2%} to {row['accuracy_high']:.2%})"
+
+
+if __name__ == "__main__":
+    console.run(main)
