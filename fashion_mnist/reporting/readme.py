@@ -33,6 +33,7 @@ def main() -> None:
 def sections() -> dict[str, str]:
     """What is written, by the section's name."""
     return {
+        "accuracy": accuracy(),
         "results": f"```text\n{results.text()}\n```",
         "stages": f"```mermaid\n{diagram(parameters.read('dvc.yaml')['stages'])}\n```",
         "claims": markdown.table(HEADER, list(claims())),
@@ -56,6 +57,20 @@ def _feeds(writer: Stage, reader: Stage) -> bool:
     written = [PurePosixPath(next(iter(out)) if isinstance(out, dict) else out) for out in outs]
     read = [PurePosixPath(dep) for dep in reader["deps"]]
     return any(a.is_relative_to(b) or b.is_relative_to(a) for a in written for b in read)
+
+
+def accuracy() -> str:
+    """How good the two models in git are."""
+    compared = parameters.read("comparison/params.yaml")
+    best = compared["models"][compared["best"]]
+    rows = {row["name"]: row for row in _read("comparison/results.json")["rows"]}
+    row = rows[best["row"]]
+    found = row["by_seed"][row["seeds"].index(best["seed"])]
+    return (
+        f"The default model recognizes {_read('metrics/test.json')['accuracy']:.2%} of the test "
+        f"images,\nthe best one [{found:.2%}](docs/model-card.md). Both are in git, with all "
+        "results:"
+    )
 
 
 def claims() -> Iterator[list[str]]:
