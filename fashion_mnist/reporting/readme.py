@@ -113,8 +113,8 @@ def claims() -> Iterator[list[str]]:
     ]
     name = next(iter(seeds["recipe"]))
     yield [
-        f"one model with the recipe `{name}`, in {seeds['seconds']:.0f} s; the original's fifty "
-        f"epochs take {seeds['original_seconds']:.0f} s",
+        f"recipe `{name}`, one model in {seeds['seconds']:.0f} s (the original's fifty epochs: "
+        f"{seeds['original_seconds']:.0f} s)",
         f"{seeds['mean']:.2%} ± {seeds['standard_deviation']:.2%}",
         _maker(seeds),
         "1",
@@ -124,7 +124,7 @@ def claims() -> Iterator[list[str]]:
     ]
     for key, claim in {
         "repro_parallel": "`make repro` / `dvc repro`",
-        "experiment": "one experiment by `dvc_parallel` / by `dvc exp run`",
+        "experiment": "an experiment by `dvc_parallel` / `dvc exp run`",
     }.items():
         yield [claim, f"{ratios[key]:.2f}", machine, several, "1", how, "`make bench`"]
 
