@@ -44,12 +44,13 @@ def os_error(error: OSError) -> str:
 def dvc_errors() -> Iterator[None]:
     """Turn DVC's errors about bad input into one sentence that names the place."""
     from dvc.exceptions import DvcException
-    from dvc.repo.datasets import DatasetNotFoundError
-    from voluptuous import Invalid
 
     try:
         yield
     except DvcException as error:
+        from dvc.repo.datasets import DatasetNotFoundError
+        from voluptuous import Invalid
+
         sentence = first_sentence(error)
         cause = error.__cause__
         if mark := getattr(cause, "problem_mark", None):

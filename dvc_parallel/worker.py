@@ -7,6 +7,8 @@ dies, even by a signal that cannot be caught, the worker and its stage end too.
 
 import codecs
 import contextlib
+import gc
+import importlib
 import io
 import os
 import pickle
@@ -26,9 +28,11 @@ from dvc_parallel.screen import WIDEST
 from dvc_parallel.workspace import GRACE, open_repo
 
 if TYPE_CHECKING:
+    from dvc.repo import Repo
     from dvc.stage import Stage
 
 BUSY = 10.0  # seconds to wait until another DVC process releases the files that a stage needs
+KEPT = 4  # repositories that stay open, because later stages of their experiments may come
 PACKAGE = Path(__file__).parent
 END_OF_STAGE = "\0dvc-parallel\0"
 # What DVC prints around a stage's own lines, and this program reports itself.
@@ -138,9 +142,11 @@ def main(stages_input: int | None = None) -> None:
     channel = Channel(os.fdopen(os.dup(1), "wb"))
     reader = Jobs(jobs)
     os.dup2(os.open(os.devnull, os.O_RDONLY) if stages_input is None else stages_input, 0)
+    gc.set_threshold(100_000)  # what DVC's import creates is no garbage
     try:
         worker = Worker()
         channel.send(Message("claim", worker.claim))
+        import_what_stages_need()
         while (job := reader.next()) is not None:
             if worker.moved_to(job.folder):
                 channel.send(Message("claim", worker.claim))
@@ -150,6 +156,13 @@ def main(stages_input: int | None = None) -> None:
     finally:
         if reader.abandoned:
             os.killpg(0, signal.SIGKILL)  # what is left of the stage, and this worker
+
+
+def import_what_stages_need() -> None:
+    """Import what DVC would import in the middle of the first stage: now there is time for it."""
+    for module in ("dvc.rwlock", "dvc_data.hashfile.status", "ruamel.yaml"):
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module)
 
 
 class Jobs:
@@ -260,20 +273,25 @@ class Worker:
     """Reproduces stages of the repository around the working directory."""
 
     def __init__(self) -> None:
-        self._open()
+        self._opened: dict[str, tuple[Repo, dict[tuple[str, str | None], Stage]]] = {}
+        self._enter(os.getcwd())  # noqa: PTH109
 
-    def _open(self) -> None:
-        self._folder = os.getcwd()  # noqa: PTH109
-        self._repo = open_repo(print)
-        self._stages: dict[tuple[str, str | None], Stage] = {}
+    def _enter(self, folder: str) -> None:
+        """Take the repository around the working directory, which may be open already."""
+        self._folder = folder
+        if folder not in self._opened:
+            self._opened[folder] = open_repo(print), {}
+        self._repo, self._stages = self._opened[folder] = self._opened.pop(folder)  # the last one
+        if len(self._opened) > KEPT:
+            longest_unused = next(iter(self._opened))
+            self._opened.pop(longest_unused)[0].close()
 
     def moved_to(self, folder: str) -> bool:
         """Whether the next stage lies in another folder, whose repository is now open."""
         if folder == self._folder:
             return False
         os.chdir(folder)
-        self._repo.close()
-        self._open()
+        self._enter(folder)
         return True
 
     @property
