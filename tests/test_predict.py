@@ -1,6 +1,7 @@
 """Pictures from anywhere: brought to the data set's form and classified, or named with an error."""
 
 import argparse
+import contextlib
 import csv
 import functools
 import io
@@ -170,14 +171,14 @@ FORMS = {
 }
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_the_same_garment_comes_out_the_same_in_every_form(form: str):
-    data, inverted = FORMS[form]
-    found = read(data)
-    assert found.pixels.shape == (28, 28)
-    assert found.pixels.dtype == np.uint8
-    assert found.inverted == inverted
-    assert unlike(found.pixels, EXPECTED) < 5
+def test_the_same_garment_comes_out_the_same_in_every_form(subtests: pytest.Subtests):
+    for form, (data, inverted) in FORMS.items():
+        with subtests.test(form):
+            found = read(data)
+            assert found.pixels.shape == (28, 28)
+            assert found.pixels.dtype == np.uint8
+            assert found.inverted == inverted
+            assert unlike(found.pixels, EXPECTED) < 5
 
 
 def test_the_garment_fills_the_square_and_keeps_its_aspect():
@@ -202,15 +203,15 @@ def test_a_gray_background_becomes_black():
     assert found.pixels[14, 14] == 255
 
 
-@pytest.mark.parametrize("mode", ["L", "RGB", "P", "RGBA"])
-def test_an_image_of_the_data_set_comes_through_unchanged(mode: str):
-    for image in IMAGES[:20]:
-        found = read(encoded(Image.fromarray(image).convert(mode)))
-        np.testing.assert_array_equal(found.pixels, image)
-        assert not found.inverted
-        found = read(encoded(Image.fromarray(255 - image).convert(mode)))
-        np.testing.assert_array_equal(found.pixels, image)
-        assert found.inverted
+def test_an_image_of_the_data_set_comes_through_unchanged(subtests: pytest.Subtests):
+    for mode in ("L", "RGB", "P", "RGBA"):
+        for number, image in enumerate(IMAGES[:20]):
+            for inverted in (False, True):
+                with subtests.test(mode, image=number, inverted=inverted):
+                    saved = Image.fromarray(255 - image if inverted else image).convert(mode)
+                    found = read(encoded(saved))
+                    np.testing.assert_array_equal(found.pixels, image)
+                    assert found.inverted == inverted
 
 
 FRAMES = {
@@ -225,16 +226,17 @@ FRAMES = {
 }
 
 
-@pytest.mark.parametrize("sides", FRAMES.values(), ids=FRAMES)
-@pytest.mark.parametrize("tone", [0, 20, 60, 120, 200, 240])
-def test_a_frame_is_cut_off(sides: dict[str, int], tone: int):
+def test_a_frame_is_cut_off(subtests: pytest.Subtests):
     plain = read(encoded(LIGHT))
-    found = read(encoded(framed(LIGHT, tone, **sides)))
-    np.testing.assert_array_equal(found.pixels, plain.pixels)
-    assert (found.inverted, found.warnings) == (True, ())
-    for image in IMAGES[:10]:
-        small = framed(Image.fromarray(255 - image), tone, **sides)
-        np.testing.assert_array_equal(read(encoded(small)).pixels, image)
+    for place, sides in FRAMES.items():
+        for tone in (0, 20, 60, 120, 200, 240):
+            with subtests.test(place, tone=tone):
+                found = read(encoded(framed(LIGHT, tone, **sides)))
+                np.testing.assert_array_equal(found.pixels, plain.pixels)
+                assert (found.inverted, found.warnings) == (True, ())
+                for image in IMAGES[:10]:
+                    small = framed(Image.fromarray(255 - image), tone, **sides)
+                    np.testing.assert_array_equal(read(encoded(small)).pixels, image)
 
 
 FOUR = {"left": 5, "top": 5, "right": 5, "bottom": 5}
@@ -250,31 +252,36 @@ OTHER_FRAMES = {
 }
 
 
-@pytest.mark.parametrize("image", OTHER_FRAMES.values(), ids=OTHER_FRAMES)
-def test_a_frame_of_any_kind_is_cut_off(image: Image.Image):
-    found = read(encoded(image, "jpeg" if image.mode == "L" else "png"))
-    assert unlike(found.pixels, EXPECTED) < 5
-    assert found.warnings == ()
+def test_a_frame_of_any_kind_is_cut_off(subtests: pytest.Subtests):
+    for kind, image in OTHER_FRAMES.items():
+        with subtests.test(kind):
+            found = read(encoded(image, "jpeg" if image.mode == "L" else "png"))
+            assert unlike(found.pixels, EXPECTED) < 5
+            assert found.warnings == ()
 
 
-@pytest.mark.parametrize("number", [0, 2, 3, 11, 19, 23])
-def test_a_photograph_gives_the_same_image_with_and_without_a_frame(number: int):
-    plain, dark, light = (
-        read((PICTURES / f"{number}-{kind}.png").read_bytes())
-        for kind in ("plain", "dark-frame", "light-gray-frame")
-    )
-    np.testing.assert_array_equal(dark.pixels, plain.pixels)
-    np.testing.assert_array_equal(light.pixels, plain.pixels)
-    assert plain.warnings == dark.warnings == light.warnings == ()
+def test_a_photograph_gives_the_same_image_with_and_without_a_frame(subtests: pytest.Subtests):
+    for number in (0, 2, 3, 11, 19, 23):
+        plain, dark, light = (
+            read((PICTURES / f"{number}-{kind}.png").read_bytes())
+            for kind in ("plain", "dark-frame", "light-gray-frame")
+        )
+        with subtests.test(picture=number):
+            np.testing.assert_array_equal(dark.pixels, plain.pixels)
+            np.testing.assert_array_equal(light.pixels, plain.pixels)
+            assert plain.warnings == dark.warnings == light.warnings == ()
 
 
-@pytest.mark.parametrize("name", ["viridis", "plasma", "cividis", "magma", "gray"])
-def test_an_image_of_the_data_set_in_matplotlibs_colours_stays_in_its_frame(name: str):
-    for image in IMAGES[:10]:
-        colours = matplotlib.colormaps[name](image / image.max(), bytes=True)
-        found = read(encoded(Image.fromarray(colours))).pixels
-        assert (found[image == 0] == 0).all()
-        assert np.corrcoef(found.ravel(), image.ravel())[0, 1] > 0.98
+def test_an_image_of_the_data_set_in_matplotlibs_colours_stays_in_its_frame(
+    subtests: pytest.Subtests,
+):
+    for name in ("viridis", "plasma", "cividis", "magma", "gray"):
+        for number, image in enumerate(IMAGES[:10]):
+            with subtests.test(name, image=number):
+                colours = matplotlib.colormaps[name](image / image.max(), bytes=True)
+                found = read(encoded(Image.fromarray(colours))).pixels
+                assert (found[image == 0] == 0).all()
+                assert np.corrcoef(found.ravel(), image.ravel())[0, 1] > 0.98
 
 
 def times(image: Image.Image, field: np.ndarray) -> Image.Image:
@@ -306,10 +313,10 @@ TROUBLE = {
 TROUBLE["a pair"][0].paste(LIGHT, (400, 0))
 
 
-@pytest.mark.parametrize("kind", TROUBLE)
-def test_a_sign_of_trouble_is_a_warning(kind: str):
-    image, signs = TROUBLE[kind]
-    assert read(encoded(image)).warnings == signs
+def test_a_sign_of_trouble_is_a_warning(subtests: pytest.Subtests):
+    for kind, (image, signs) in TROUBLE.items():
+        with subtests.test(kind):
+            assert read(encoded(image)).warnings == signs
 
 
 def test_a_preview_keeps_colours_and_aspect_and_is_upright():
@@ -365,14 +372,16 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize("bad", BAD)
-def test_what_is_no_picture_is_refused_in_a_sentence(bad: str, capfd: pytest.CaptureFixture[str]):
-    data, reason = BAD[bad]
-    with pytest.raises(InputError) as refused:
-        read(data)
-    assert str(refused.value).startswith(reason)
-    assert "\n" not in str(refused.value)
-    assert capfd.readouterr() == ("", "")
+def test_what_is_no_picture_is_refused_in_a_sentence(
+    subtests: pytest.Subtests, capfd: pytest.CaptureFixture[str]
+):
+    for bad, (data, reason) in BAD.items():
+        with subtests.test(bad):
+            with pytest.raises(InputError) as refused:
+                read(data)
+            assert str(refused.value).startswith(reason)
+            assert "\n" not in str(refused.value)
+            assert capfd.readouterr() == ("", "")
 
 
 def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
@@ -384,19 +393,21 @@ def test_a_file_without_an_end_is_refused(monkeypatch: pytest.MonkeyPatch):
         garments.read(it)
 
 
-@pytest.mark.parametrize("kind", decoding.FORMATS)
-def test_damaged_bytes_raise_nothing_else(kind: str, capfd: pytest.CaptureFixture[str]):
-    whole = np.frombuffer(encoded(LIGHT.resize((40, 40)).convert("RGB"), kind), np.uint8)
-    random = np.random.default_rng(0)
-    for _ in range(100):
-        data = whole.copy()
-        places = random.integers(0, random.choice([60, len(data)]), 4) % len(data)
-        data[places] = random.integers(0, 256, 4)
-        try:
-            assert read(data.tobytes()).pixels.shape == (28, 28)
-        except InputError:
-            continue
-    assert capfd.readouterr() == ("", "")
+def test_damaged_bytes_raise_nothing_else(
+    subtests: pytest.Subtests, capfd: pytest.CaptureFixture[str]
+):
+    small = LIGHT.resize((40, 40)).convert("RGB")
+    for kind in decoding.FORMATS:
+        whole = np.frombuffer(encoded(small, kind), np.uint8)
+        random = np.random.default_rng(0)
+        with subtests.test(kind):
+            for _ in range(100):
+                data = whole.copy()
+                places = random.integers(0, random.choice([60, len(data)]), 4) % len(data)
+                data[places] = random.integers(0, 256, 4)
+                with contextlib.suppress(InputError):
+                    assert read(data.tobytes()).pixels.shape == (28, 28)
+            assert capfd.readouterr() == ("", "")
 
 
 @pytest.fixture(scope="session")
@@ -432,14 +443,20 @@ def ask(
 
 
 def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Workspace):
-    """The command itself: a hundred files, one load, one prediction."""
+    """The command itself: a hundred files and standard input, one load, one prediction."""
     (asked.path / "photos").mkdir()
     for number, image in enumerate(IMAGES):
         Image.fromarray(image).save(asked.path / f"photos/{number:03}.png")
-    done = asked.run("python", "-m", "fashion_mnist", "predict", "--json", "photos")
-    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(
+        [sys.executable, "-m", "fashion_mnist", "predict", "--json", "photos", "-"],
+        cwd=asked.path,
+        input=encoded(Image.fromarray(255 - IMAGES[0])),
+        capture_output=True,
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
     model = loading.load_model(asked.path / "models/best_model.h5", FASHION)
-    found = json.loads(done.stdout)
+    *found, last = json.loads(done.stdout)
+    assert last == found[0] | {"file": "-", "inverted": True}
     assert [answer["file"] for answer in found] == [f"photos/{n:03}.png" for n in range(100)]
     for answer, given in zip(found, prediction.predict(model, IMAGES), strict=True):
         assert list(answer["probabilities"]) == list(FASHION.classes)
@@ -453,20 +470,6 @@ def test_test_images_saved_as_pictures_are_answered_as_the_arrays_are(asked: Wor
         }
         assert answer["inverted"] is False
         assert answer["warnings"] == []
-
-
-def test_a_picture_comes_through_standard_input(asked: Workspace):
-    done = subprocess.run(
-        [sys.executable, "-m", "fashion_mnist", "predict", "-"],
-        cwd=asked.path,
-        input=encoded(LIGHT),
-        capture_output=True,
-    )
-    assert (done.returncode, done.stderr) == (0, b"")
-    head, line = done.stdout.decode().splitlines()
-    assert head.split() == ["picture", "class", "prob.", "runner-up", "prob."]
-    assert line.startswith("-  ")
-    assert line.endswith("  inverted")
 
 
 def test_nothing_to_answer_is_said_before_keras_is_loaded(fresh_workspace: Workspace):
@@ -485,12 +488,6 @@ def test_nothing_to_answer_is_said_before_keras_is_loaded(fresh_workspace: Works
     assert not any(line.endswith((" keras", " tensorflow", " matplotlib")) for line in lines)
 
 
-def test_a_missing_model_is_one_sentence(ask: Callable, tmp_path: Path):
-    LIGHT.save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"^none\.h5 is not a file: name a \.h5 or \.keras model$"):
-        ask("--model", "none.h5", "a.png")
-
-
 def test_good_pictures_are_answered_beside_bad_ones(ask: Callable, tmp_path: Path):
     LIGHT.save(tmp_path / "white.png")
     drawn(200, 0).save(tmp_path / "black.webp")
@@ -504,6 +501,7 @@ def test_good_pictures_are_answered_beside_bad_ones(ask: Callable, tmp_path: Pat
         "gone.png",
     ]
     head, white, black = out.splitlines()
+    assert head.split() == ["picture", "class", "prob.", "runner-up", "prob."]
     assert white.startswith("white.png   ")
     assert white.endswith("  inverted")
     assert black.startswith("black.webp  ")
@@ -542,16 +540,20 @@ def test_no_picture_in_a_folder_is_passed_over(ask: Callable, tmp_path: Path):
     assert code == 1
     assert [answer["file"] for answer in json.loads(out)] == list(read)
     assert [line.split(": ")[1] for line in errors] == [*other, "k.png"]
+    (tmp_path / "empty").mkdir()
+    code, out, errors = ask("--json", "empty")
+    assert (code, json.loads(out), len(errors)) == (1, [], 1)
 
 
-@pytest.mark.parametrize("name", ["-dash.png", "-h.png", "--json.png"])
-def test_a_name_may_begin_with_a_dash(ask: Callable, tmp_path: Path, name: str):
-    LIGHT.save(tmp_path / name)
-    LIGHT.save(tmp_path / "a.png")
-    for arguments in ([name, "a.png"], ["a.png", name], ["a.png", "--", name]):
+def test_a_name_may_begin_with_a_dash(ask: Callable, tmp_path: Path):
+    names = ["-dash.png", "-h.png", "--json.png"]
+    for name in (*names, "a.png"):
+        LIGHT.save(tmp_path / name)
+    for arguments in ([*names, "a.png"], ["a.png", *names], ["a.png", "--", *names]):
         code, out, errors = ask("--json", *arguments)
         assert (code, errors) == (0, [])
-        assert {answer["file"] for answer in json.loads(out)} == {"a.png", f"./{name}"}
+        found = {answer["file"] for answer in json.loads(out)}
+        assert found == {"a.png", *(f"./{name}" for name in names)}
 
 
 def test_many_pictures_take_one_model_and_one_prediction(
@@ -609,12 +611,6 @@ def test_pictures_are_classified_by_the_committed_model_as_they_were(ask: Callab
     assert all(name.startswith("23-") for name in wrong)
 
 
-def test_no_answers_are_an_empty_list_in_json(ask: Callable, tmp_path: Path):
-    (tmp_path / "empty").mkdir()
-    code, out, errors = ask("--json", "empty")
-    assert (code, json.loads(out), len(errors)) == (1, [], 1)
-
-
 def test_the_figure_shows_each_picture_beside_what_the_model_sees(ask: Callable, tmp_path: Path):
     names = ["a $x_{ dollar.png", "\u886b.png", "b" * 100 + ".png"]
     for name in names:
@@ -629,18 +625,13 @@ def test_the_figure_shows_each_picture_beside_what_the_model_sees(ask: Callable,
     assert (tmp_path / "answers.png").read_bytes() == first
 
 
-def test_json_and_figure_come_together(ask: Callable, tmp_path: Path):
-    LIGHT.save(tmp_path / "a.png")
-    code, out, errors = ask("--json", "--show", "answers.png", "a.png")
-    assert (code, len(json.loads(out)), errors) == (0, 1, ["wrote answers.png"])
-
-
-def test_a_figure_of_many_pictures_ends_and_tells_so(
+def test_a_figure_of_many_pictures_ends_and_tells_so_and_comes_beside_json(
     ask: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setattr(predict, "MOST_DRAWN", 2)
     LIGHT.save(tmp_path / "a.png")
-    _, _, errors = ask("--show", "answers.png", "a.png", "a.png", "a.png")
+    code, out, errors = ask("--json", "--show=answers.png", "a.png", "a.png", "a.png")
+    assert (code, len(json.loads(out))) == (0, 3)
     assert errors == ["wrote answers.png with the first 2 of 3 pictures"]
 
 
@@ -656,12 +647,6 @@ def test_the_figure_replaces_no_picture(ask: Callable, tmp_path: Path):
     with pytest.raises(InputError, match=r"--show damaged\.png: would overwrite a picture"):
         ask("--show", "damaged.png", "a.png", "damaged.png")
     assert (tmp_path / "damaged.png").read_bytes() == before[:99]
-
-
-def test_the_figure_may_be_named_after_an_equals_sign(ask: Callable, tmp_path: Path):
-    LIGHT.save(tmp_path / "a.png")
-    code, _, errors = ask("--show=answers.png", "a.png")
-    assert (code, errors) == (0, ["wrote answers.png"])
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has other names")

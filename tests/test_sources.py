@@ -15,7 +15,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import trustme
@@ -37,9 +37,9 @@ BOMB = gzip.compress(bytes(50_000_000))
 PATIENCE = downloads.Patience(connect=0.5, read=0.5, file=1.5)
 HANG = 3  # seconds, longer than any patience
 MEMORY = 8 * 2**20  # bytes, far less than a bomb or an endless body would take
-POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
-LINUX = pytest.mark.skipif(sys.platform != "linux", reason="only Linux has this")
-DEBIAN = pytest.mark.skipif(shutil.which("dpkg-deb") is None, reason="not Debian or Ubuntu")
+POSIX = os.name != "nt"
+LINUX = sys.platform == "linux"
+DEBIAN = shutil.which("dpkg-deb") is not None
 CONTROL = b"Package: data\nVersion: 1\nArchitecture: all\nMaintainer: none\nDescription: test\n"
 
 Request = http.server.BaseHTTPRequestHandler
@@ -196,17 +196,25 @@ class Place:
         root.chmod(0o755)
         command = ["dpkg-deb", "--build", "-Zgzip", str(root), str(self.path / "data.deb")]
         subprocess.run(command, check=True, capture_output=True)
-        return self.package(f"cp {self.path}/data.deb .")
+        return self.package(f"cp '{self.path}/data.deb' .")
+
+
+@contextlib.contextmanager
+def new_place(folder: Path) -> Iterator[Place]:
+    """A place for sources in a new folder; what it changes is undone at the end."""
+    folder.mkdir()
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("no_proxy", "127.0.0.1")
+        for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # in place of the system's
+            environment.delenv(name, raising=False)
+        place = Place(folder, environment)
+        with place.open:
+            yield place
 
 
 @pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):  # in place of the system's certificates
-        monkeypatch.delenv(name, raising=False)
-    (tmp_path / "place").mkdir()
-    place = Place(tmp_path / "place", monkeypatch)
-    with place.open:
+def place(tmp_path: Path) -> Iterator[Place]:
+    with new_place(tmp_path / "place") as place:
         yield place
 
 
@@ -239,63 +247,76 @@ def fetch(destination: Path, *places: str) -> list[str]:
     return said
 
 
-def case(source: Callable[[Place], str], *said: str, only: Any = ()) -> Any:
-    return pytest.param(source, *said, marks=only)
+class Case(NamedTuple):
+    """A source, what is said about it, and whether this machine can have it."""
+
+    source: Callable[[Place], str]
+    said: str = ""
+    here: bool = True
 
 
-def answer(answer: Answer, said: str) -> Any:
-    return case(lambda place: place.server(answer), said)
+def answer(answer: Answer, said: str) -> Case:
+    return Case(lambda place: place.server(answer), said)
 
 
-def folder(content: bytes | Callable[[Path], object], said: str, only: Any = ()) -> Any:
-    return case(lambda place: place.folder(content), said, only=only)
+def folder(content: bytes | Callable[[Path], object], said: str, here: bool = True) -> Case:
+    return Case(lambda place: place.folder(content), said, here)
 
 
-def package(script: str, said: str) -> Any:
-    return case(lambda place: place.package(script), said, only=POSIX)
+def package(script: str, said: str) -> Case:
+    return Case(lambda place: place.package(script), said, POSIX)
+
+
+@contextlib.contextmanager
+def in_place(case: Case, folder: Path) -> Iterator[tuple[Place, Path]]:
+    """A place for a case, if this machine can have it, and a destination."""
+    if not case.here:
+        pytest.skip("not on this system")
+    with new_place(folder) as place:
+        yield place, folder / "raw"
 
 
 GOOD = {
-    "gzipped": case(lambda place: place.server({f"{NAME}.gz": body(ZIPPED)})),
-    "plain": case(lambda place: place.server({NAME: body(BODY)})),
-    "gzipped in name only": case(lambda place: place.server({f"{NAME}.gz": body(BODY)})),
-    "plain, where other names are forbidden": case(
+    "gzipped": Case(lambda place: place.server({f"{NAME}.gz": body(ZIPPED)})),
+    "plain": Case(lambda place: place.server({NAME: body(BODY)})),
+    "gzipped in name only": Case(lambda place: place.server({f"{NAME}.gz": body(BODY)})),
+    "plain, where other names are forbidden": Case(
         lambda place: place.server({f"{NAME}.gz": body(b"", 403), NAME: body(BODY)})
     ),
-    "plain, where other names give a web page": case(
+    "plain, where other names give a web page": Case(
         lambda place: place.server({f"{NAME}.gz": body(b"<html>"), NAME: body(BODY)})
     ),
-    "dotted": case(lambda place: place.server({DOTTED: body(BODY)})),
-    "gzipped in transit": case(
+    "dotted": Case(lambda place: place.server({DOTTED: body(BODY)})),
+    "gzipped in transit": Case(
         lambda place: place.server({NAME: body(ZIPPED, Content_Encoding="gzip")})
     ),
-    "with endless bytes behind it": case(lambda place: place.server(endless(ZIPPED))),
-    "redirected": case(
+    "with endless bytes behind it": Case(lambda place: place.server(endless(ZIPPED))),
+    "redirected": Case(
         lambda place: place.server({NAME: redirecting("/data/there"), "there": body(BODY)})
     ),
-    "redirected with an endless body": case(
+    "redirected with an endless body": Case(
         lambda place: place.server(
             {NAME: endless(status=302, Location="/data/there"), "there": body(BODY)}
         )
     ),
-    "secure": case(Place.secure),
-    "behind a proxy": case(Place.proxy),
-    "behind a password": case(Place.protected),
-    "directory": case(lambda place: place.folder(BODY)),
-    "gzipped in a directory": case(lambda place: place.folder(ZIPPED, f"{NAME}.gz")),
-    "package": case(lambda place: place.deb(f"usr/share/{NAME}", BODY), only=DEBIAN),
+    "secure": Case(Place.secure),
+    "behind a proxy": Case(Place.proxy),
+    "behind a password": Case(Place.protected),
+    "directory": Case(lambda place: place.folder(BODY)),
+    "gzipped in a directory": Case(lambda place: place.folder(ZIPPED, f"{NAME}.gz")),
+    "package": Case(lambda place: place.deb(f"usr/share/{NAME}", BODY), here=DEBIAN),
 }
 FAULTS = {
     # no connection, or no secure one
-    "refused": case(lambda _: "http://127.0.0.1:9", "the download fails: Connection refused"),
-    "unknown name": case(lambda _: "http://name.invalid", "the download fails: "),
-    "no address": case(lambda _: "http://[", "the download fails: Failed to parse: "),
-    "hangs at connect": case(Place.busy, "the download fails: timed out", only=LINUX),
-    "unknown authority": case(
+    "refused": Case(lambda _: "http://127.0.0.1:9", "the download fails: Connection refused"),
+    "unknown name": Case(lambda _: "http://name.invalid", "the download fails: "),
+    "no address": Case(lambda _: "http://[", "the download fails: Failed to parse: "),
+    "hangs at connect": Case(Place.busy, "the download fails: timed out", here=LINUX),
+    "unknown authority": Case(
         lambda place: place.secure(trusted=False), "unable to get local issuer certificate"
     ),
-    "wrong name": case(lambda place: place.secure("other.example"), "IP address mismatch"),
-    "not secure": case(lambda place: place.server({}).replace("http", "https"), "[SSL: "),
+    "wrong name": Case(lambda place: place.secure("other.example"), "IP address mismatch"),
+    "not secure": Case(lambda place: place.server({}).replace("http", "https"), "[SSL: "),
     # no answer, or no good one
     "silent": answer(lambda _: time.sleep(HANG), "the download fails: timed out"),
     "hangs up": answer(lambda _: None, "Remote end closed connection without response"),
@@ -326,55 +347,57 @@ FAULTS = {
     "stalls": answer(stalling, "the download fails: timed out"),
     "drips": answer(dripping, "takes longer than 1.5 s"),
     # a bad directory
-    "unset variable": case(lambda _: "$NO_SUCH", "this environment variable is not set"),
-    "no directory": case(lambda _: "/no/such", "there is no directory /no/such"),
-    "no such user": case(
+    "unset variable": Case(lambda _: "$NO_SUCH", "this environment variable is not set"),
+    "no directory": Case(lambda _: "/no/such", "there is no directory /no/such"),
+    "no such user": Case(
         lambda _: "~no-such-user/data", "there is no directory ~no-such-user/data"
     ),
-    "name too long": case(lambda _: "/" + "x" * 5000, "there is no directory /xxx"),
+    "name too long": Case(lambda _: "/" + "x" * 5000, "there is no directory /xxx"),
     "empty directory": folder(lambda _: None, f"has no {NAME}, gzipped or not"),
-    "pipe": folder(lambda path: os.mkfifo(path), "has no", only=POSIX),
+    "pipe": folder(lambda path: os.mkfifo(path), "has no", here=POSIX),
     "unreadable": folder(
-        lambda path: path.symlink_to("/proc/self/mem"), "cannot be read: ", only=LINUX
+        lambda path: path.symlink_to("/proc/self/mem"), "cannot be read: ", here=LINUX
     ),
     "wrong file": folder(FLIPPED, "is another file"),
     "gzip bomb in a directory": folder(BOMB, "is larger than 10,240 bytes"),
     # a bad package
-    "no apt-get": case(
+    "no apt-get": Case(
         lambda place: place.environment.setenv("PATH", "") or "apt:data", "apt-get cannot be run: "
     ),
     "unknown package": package("echo 'E: No package data' >&2; exit 100", "E: No package data"),
     "apt-get that fails": package(r"printf '\374\n' >&2; exit 1", "apt-get fails"),
     "apt-get that hangs": package(f"exec sleep {HANG}", "apt-get takes longer than 1.5 s"),
-    "broken package": case(
-        lambda place: place.package("echo no > data.deb"), "dpkg-deb: error: ", only=DEBIAN
+    "broken package": Case(
+        lambda place: place.package("echo no > data.deb"), "dpkg-deb: error: ", here=DEBIAN
     ),
-    "package of something else": case(
-        lambda place: place.deb("usr/share/other", BODY), "data holds no IDX files", only=DEBIAN
+    "package of something else": Case(
+        lambda place: place.deb("usr/share/other", BODY), "data holds no IDX files", here=DEBIAN
     ),
 }
 
 
-@pytest.mark.parametrize("source", GOOD.values(), ids=GOOD)
 def test_a_file_is_found_wherever_it_is_and_however_it_comes(
-    tmp_path: Path, place: Place, source: Callable[[Place], str]
+    tmp_path: Path, subtests: pytest.Subtests
 ):
-    address = source(place)
-    assert fetch(tmp_path / "raw", address) == [f"from {address}"]
-    assert [path.name for path in (tmp_path / "raw").iterdir()] == [NAME]
-    assert (tmp_path / "raw" / NAME).read_bytes() == BODY
+    for name, case in GOOD.items():
+        with subtests.test(name), in_place(case, tmp_path / name) as (place, raw):
+            address = case.source(place)
+            assert fetch(raw, address) == [f"from {address}"]
+            assert [path.name for path in raw.iterdir()] == [NAME]
+            assert (raw / NAME).read_bytes() == BODY
 
 
-@pytest.mark.parametrize(("source", "said"), FAULTS.values(), ids=FAULTS)
 def test_a_source_that_fails_leaves_nothing_and_the_next_one_is_tried(
-    tmp_path: Path, place: Place, source: Callable[[Place], str], said: str
+    tmp_path: Path, subtests: pytest.Subtests
 ):
-    bad, good = source(place), place.server({NAME: body(BODY)})
-    first, last = fetch(tmp_path / "raw", bad, good)
-    assert first.startswith(f"not from {bad}: ")
-    assert said in first
-    assert last == f"from {good}"
-    assert (tmp_path / "raw" / NAME).read_bytes() == BODY
+    for name, case in FAULTS.items():
+        with subtests.test(name), in_place(case, tmp_path / name) as (place, raw):
+            bad, good = case.source(place), place.server({NAME: body(BODY)})
+            first, last = fetch(raw, bad, good)
+            assert first.startswith(f"not from {bad}: ")
+            assert case.said in first
+            assert last == f"from {good}"
+            assert (raw / NAME).read_bytes() == BODY
 
 
 def test_without_a_good_source_all_are_named_and_nothing_is_left(tmp_path: Path, place: Place):
@@ -423,7 +446,7 @@ def test_the_progress_of_a_download_is_reported(tmp_path: Path, place: Place):
     assert sum(*bars.values()) == len(ZIPPED)
 
 
-@POSIX
+@pytest.mark.skipif(not POSIX, reason="Windows has no such limit")
 def test_a_full_disk_is_not_a_sources_fault_and_leaves_nothing(tmp_path: Path, place: Place):
     import resource
 
@@ -439,7 +462,7 @@ def test_a_full_disk_is_not_a_sources_fault_and_leaves_nothing(tmp_path: Path, p
     assert list(raw.iterdir()) == []
 
 
-@DEBIAN
+@pytest.mark.skipif(not DEBIAN, reason="not Debian or Ubuntu")
 @pytest.mark.slow
 def test_the_real_data_comes_from_the_debian_package(tmp_path: Path):
     described = yaml.safe_load((ROOT / "datasets/fashion-mnist.yaml").read_text())
