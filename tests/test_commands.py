@@ -1,6 +1,7 @@
 """`python -m fashion_mnist`: what each command explains, and what `check` finds."""
 
 import importlib
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from fashion_mnist import __main__ as program
 from fashion_mnist.checking import params
 from fashion_mnist.storage import parameters
 from fashion_mnist.talk import console
-from tests.conftest import ROOT, Workspace
+from tests.conftest import ROOT, Workspace, added, as_project
 
 
 @pytest.fixture
@@ -41,80 +42,52 @@ def test_an_unknown_command_is_refused(typed):
     assert "check" in err.splitlines()[-1]
 
 
-@pytest.mark.parametrize("name", program.COMMANDS)
-def test_each_command_explains_itself_with_an_example(typed, name: str):
-    code, out, err = typed(name, "--help")
-    assert (code, err) == (0, "")
-    command = f"python -m fashion_mnist {name}"
-    assert out.startswith(f"usage: {command} [-h]")
-    example = importlib.import_module(f"fashion_mnist.commands.{name}").EXAMPLE
-    assert example.startswith(command)
-    assert f"example: {example}" in " ".join(out.split())
+def test_each_command_explains_itself_with_an_example(typed, subtests: pytest.Subtests):
+    for name in program.COMMANDS:
+        with subtests.test(name):
+            code, out, err = typed(name, "--help")
+            assert (code, err) == (0, "")
+            command = f"python -m fashion_mnist {name}"
+            assert out.startswith(f"usage: {command} [-h]")
+            example = importlib.import_module(f"fashion_mnist.commands.{name}").EXAMPLE
+            assert example.startswith(command)
+            assert f"example: {example}" in " ".join(out.split())
 
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the project's parameters, in which nothing was trained."""
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    (tmp_path / "datasets").symlink_to(ROOT / "datasets")
-    return tmp_path
+    return as_project(tmp_path)
 
 
 def test_check_prints_nothing_about_good_parameters(typed, project: Path):
+    """Nor does it read a lock that was cut off."""
+    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes()[:300])
     assert typed("check") == (0, "", "")
-    assert {path.name for path in project.iterdir()} == {"params.yaml", "datasets"}
+    assert added(project) == ["dvc.lock"]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ("epochs: 7", "epochs: 0", "params.yaml: recipes.one-cycle.epochs: must be greater than"),
-        (
-            "rate: 0.25",
-            "rate: 25",
-            "params.yaml: architectures.improved[2].Dropout: Invalid value received for",
-        ),
-        (
-            "dropout_scale: 0.25",
-            "dropout_scale: 4",
-            "params.yaml: recipes.one-cycle.dropout_scale: 4",
-        ),
-    ],
-)
-def test_check_prints_one_sentence_about_a_mistake(
-    typed, project: Path, old: str, new: str, message: str
+def test_check_looks_at_what_nothing_uses_unless_told_otherwise(
+    typed, project: Path, subtests: pytest.Subtests
 ):
     path = project / "params.yaml"
-    path.write_text(path.read_text().replace(old, new))
-    code, out, err = typed("check")
-    assert (code, out) == (1, "")
-    assert err.startswith(f"error: {message}")
-    assert err.count("\n") == 1
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "place"),
-    [
+    good = path.read_text()
+    for old, new, place in (
         ("filters: 6,", "filtres: 6,", "architectures.lenet[0].Conv2D has no argument 'filtres'"),
         (
             "Adam: {",
             "Adam: {beta_3: 0.9, ",
             "recipes.original.optimizer.Adam has no argument 'beta_3'",
         ),
-    ],
-)
-def test_check_looks_at_what_nothing_uses_unless_told_otherwise(
-    typed, project: Path, old: str, new: str, place: str
-):
-    path = project / "params.yaml"
-    good = path.read_text()
-    path.write_text(good.replace(old, new, 1))
-    assert path.read_text() != good
-    assert typed("check", "--used") == (0, "", "")
-    code, _, err = typed("check")
-    assert code == 1
-    assert err.startswith(f"error: params.yaml: {place}")
+    ):
+        assert old in good
+        path.write_text(good.replace(old, new, 1))
+        with subtests.test(new):
+            assert typed("check", "--used") == (0, "", "")
+            code, _, err = typed("check")
+            assert code == 1
+            assert err.startswith(f"error: params.yaml: {place}")
 
 
 def test_check_leaves_what_was_trained_before_alone(
@@ -125,11 +98,6 @@ def test_check_leaves_what_was_trained_before_alone(
         "fashion_mnist.checking.trial.check", lambda *_, **__: pytest.fail("Keras was needed")
     )
     assert typed("check", "--used") == (0, "", "")
-
-
-def test_check_ignores_a_lock_that_was_cut_off(typed, project: Path):
-    (project / "dvc.lock").write_bytes((ROOT / "dvc.lock").read_bytes()[:300])
-    assert typed("check") == (0, "", "")
 
 
 @pytest.mark.usefixtures("project")
@@ -154,26 +122,32 @@ def test_check_looks_at_a_new_pair_of_an_architecture_and_a_recipe(
     assert all(is_used for _, is_used in checked)
 
 
-@pytest.mark.parametrize("folder", [".", "docs", "comparison"])
-@pytest.mark.parametrize(
-    "command",
-    ["check", "results", "report", "score none.h5", "predict a.png", "export", "demo", "compare"],
+NEEDING_A_PROJECT = (
+    *("check", "results", "report", "score none.h5"),
+    *("predict a.png", "export", "demo", "compare"),
 )
+ELSEWHERE = {
+    "outside": NEEDING_A_PROJECT,
+    "project/docs": NEEDING_A_PROJECT,
+    # The others refuse its parameters, key by key.
+    "project/comparison": ("score none.h5", "compare"),
+}
+
+
 def test_in_another_folder_a_command_prints_one_sentence(
-    typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str, command: str
+    typed, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
-    if folder != ".":  # one of the project's own
-        (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-        (tmp_path / folder).mkdir()
-    if folder == "comparison":
-        if command not in ("score none.h5", "compare"):
-            pytest.skip("its own parameters are refused, key by key")
-        (tmp_path / folder / "params.yaml").touch()
-    monkeypatch.chdir(tmp_path / folder)
-    Path("a.png").write_bytes((ROOT / "tests/pictures/0-plain.png").read_bytes())
+    for folder in ELSEWHERE:
+        (tmp_path / folder).mkdir(parents=True)
+        shutil.copy(ROOT / "tests/pictures/0-plain.png", tmp_path / folder / "a.png")
+    shutil.copy(ROOT / "params.yaml", tmp_path / "project")
+    (tmp_path / "project/comparison/params.yaml").touch()
     before = sorted(tmp_path.rglob("*"))
-    code, out, err = typed(*command.split())
-    missing = "stages" if folder == "comparison" else "params.yaml"
-    said = f"error: {missing} is missing: run this from the project's folder\n"
-    assert (code, out, err) == (1, "", said)
-    assert sorted(tmp_path.rglob("*")) == before
+    for folder, commands in ELSEWHERE.items():
+        monkeypatch.chdir(tmp_path / folder)
+        missing = "stages" if folder == "project/comparison" else "params.yaml"
+        said = f"error: {missing} is missing: run this from the project's folder\n"
+        for command in commands:
+            with subtests.test(command, folder=folder):
+                assert typed(*command.split()) == (1, "", said)
+                assert sorted(tmp_path.rglob("*")) == before

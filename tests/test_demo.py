@@ -2,6 +2,7 @@
 
 import http.server
 import io
+import itertools
 import json
 import os
 import re
@@ -134,28 +135,27 @@ def expected() -> dict[str, np.ndarray]:
     return dict(zip(given, prediction.predict(model, images), strict=True))
 
 
-@pytest.mark.parametrize("name", [*LOSSLESS, *LOSSY])
 def test_the_page_answers_as_predict_does(
-    tab: Tab, expected: dict[str, np.ndarray], tmp_path: Path, name: str
+    tab: Tab, expected: dict[str, np.ndarray], tmp_path: Path, subtests: pytest.Subtests
 ):
     """Both see the same pixels, except of a JPEG or WebP, which each decodes in its own way."""
-    data = (LOSSLESS | LOSSY)[name]
-    seen = garments.read(io.BytesIO(data))
-    file = tmp_path / name
-    file.write_bytes(data)
-    found = choose(tab, file)
-    assert (found["file"], found["problem"]) == (name, "")
-    difference = np.abs(shown(found)[..., 0] - seen.pixels.astype(int))
-    assert difference.max() <= (0 if name in LOSSLESS else 16)
-    assert difference.mean() < 1
-    probabilities = [found["probabilities"][label] for label in FASHION.classes]
-    tolerance = 1e-5 if name in LOSSLESS else 0.02
-    np.testing.assert_allclose(probabilities, expected[name], rtol=0, atol=tolerance)
-    assert found["class"] == FASHION.classes[expected[name].argmax()]
-    assert found["inverted"] == seen.inverted
-    assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in seen.warnings]
-    assert tab.errors == []
-    assert tab.requests == []
+    for name, data in (LOSSLESS | LOSSY).items():
+        seen = garments.read(io.BytesIO(data))
+        file = tmp_path / name
+        file.write_bytes(data)
+        with subtests.test(name):
+            found = choose(tab, file)
+            assert (found["file"], found["problem"]) == (name, "")
+            difference = np.abs(shown(found)[..., 0] - seen.pixels.astype(int))
+            assert difference.max() <= (0 if name in LOSSLESS else 16)
+            assert difference.mean() < 1
+            probabilities = [found["probabilities"][label] for label in FASHION.classes]
+            tolerance = 1e-5 if name in LOSSLESS else 0.02
+            np.testing.assert_allclose(probabilities, expected[name], rtol=0, atol=tolerance)
+            assert found["class"] == FASHION.classes[expected[name].argmax()]
+            assert found["inverted"] == seen.inverted
+            assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in seen.warnings]
+            assert (tab.errors, tab.requests) == ([], [])
 
 
 CLASSES = ("0", "a & b", "a name without end " * 6)
@@ -238,31 +238,32 @@ def test_the_page_of_another_data_set_answers_as_predict_does(
     assert (tab.errors, tab.requests) == ([], [])
 
 
-@pytest.mark.parametrize("kind", TROUBLE)
-def test_the_page_warns_as_predict_does(tab: Tab, tmp_path: Path, kind: str):
-    image, signs = TROUBLE[kind]
-    image.save(tmp_path / "a.png")
-    found = choose(tab, tmp_path / "a.png")
-    assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in signs]
+def test_the_page_warns_as_predict_does(tab: Tab, tmp_path: Path, subtests: pytest.Subtests):
+    for kind, (image, signs) in TROUBLE.items():
+        image.save(tmp_path / "a.png")
+        with subtests.test(kind):
+            found = choose(tab, tmp_path / "a.png")
+            assert found["warnings"] == [f"{sign[0].upper()}{sign[1:]}." for sign in signs]
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "message"),
-    [
-        ("a.txt", b"hello", "a.txt: is not a picture that this browser can read"),
-        ("half.png", encoded(Image.new("L", (300, 200), 9))[:60], "half.png: is not a picture"),
-        ("blank.png", encoded(Image.new("L", (300, 200), 255)), "blank.png: shows nothing that"),
-    ],
-)
+NO_PICTURES = {
+    "a.txt": (b"hello", "is not a picture that this browser can read"),
+    "half.png": (encoded(Image.new("L", (300, 200), 9))[:60], "is not a picture"),
+    "blank.png": (encoded(Image.new("L", (300, 200), 255)), "shows nothing that"),
+}
+
+
 def test_what_is_no_picture_is_told_and_the_next_one_is_answered(
-    tab: Tab, tmp_path: Path, name: str, data: bytes, message: str
+    tab: Tab, tmp_path: Path, subtests: pytest.Subtests
 ):
-    (tmp_path / name).write_bytes(data)
-    assert choose(tab, tmp_path / name)["problem"].startswith(message)
-    assert not tab.evaluate(SHOWS_AN_ANSWER)
-    found = choose(tab, PICTURES / "2-plain.png")
-    assert (found["problem"], found["class"]) == ("", "Trouser")
-    assert tab.evaluate(SHOWS_AN_ANSWER)
+    for name, (data, message) in NO_PICTURES.items():
+        (tmp_path / name).write_bytes(data)
+        with subtests.test(name):
+            assert choose(tab, tmp_path / name)["problem"].startswith(f"{name}: {message}")
+            assert not tab.evaluate(SHOWS_AN_ANSWER)
+            found = choose(tab, PICTURES / "2-plain.png")
+            assert (found["problem"], found["class"]) == ("", "Trouser")
+            assert tab.evaluate(SHOWS_AN_ANSWER)
 
 
 GIVE = """
@@ -279,26 +280,25 @@ GIVE = """
 }})()
 """
 EVENTS = ["[DragEvent, 'drop', 'dataTransfer']", "[ClipboardEvent, 'paste', 'clipboardData']"]
+GIVEN = [
+    (["a.png"], ""),
+    (["a.png", "b.png"], "these are 2 files: give one at a time"),
+    ([], "this is not a file: save the picture, and choose its file"),
+]
 
 
-@pytest.mark.parametrize("event", EVENTS)
-@pytest.mark.parametrize(
-    ("names", "problem"),
-    [
-        (["a.png"], ""),
-        (["a.png", "b.png"], "these are 2 files: give one at a time"),
-        ([], "this is not a file: save the picture, and choose its file"),
-    ],
-)
 def test_one_dropped_or_pasted_picture_is_answered_and_anything_else_is_told(
-    tab: Tab, event: str, names: list[str], problem: str
+    tab: Tab, subtests: pytest.Subtests
 ):
-    assert tab.evaluate(GIVE.format(event=event, names=names)), "the browser would leave the page"
-    tab.evaluate(READY)
-    found = tab.evaluate(FOUND)
-    assert found["problem"] == problem
-    assert tab.evaluate(SHOWS_AN_ANSWER) == (not problem)
-    assert problem or (found["file"], found["class"]) == ("a.png", "Trouser")
+    for event, (names, problem) in itertools.product(EVENTS, GIVEN):
+        with subtests.test(event, names=names):
+            given = tab.evaluate(GIVE.format(event=event, names=names))
+            assert given, "the browser would leave the page"
+            tab.evaluate(READY)
+            found = tab.evaluate(FOUND)
+            assert found["problem"] == problem
+            assert tab.evaluate(SHOWS_AN_ANSWER) == (not problem)
+            assert problem or (found["file"], found["class"]) == ("a.png", "Trouser")
 
 
 def test_each_example_is_classified_by_a_click(tab: Tab):
@@ -310,17 +310,18 @@ def test_each_example_is_classified_by_a_click(tab: Tab):
     assert answers == ["T-shirt/top", "Trouser", "Sandal", "Ankle boot", "Sandal"]
 
 
-@pytest.mark.parametrize("width", [390, 1280])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_page_fits_the_window_and_reaches_nothing(
-    written: Path, chromium: Chromium, scheme: str, width: int
+def test_the_page_fits_a_window_and_a_phone_and_reaches_nothing(
+    written: Path, tab: Tab, chromium: Chromium, subtests: pytest.Subtests
 ):
-    tab = chromium.open(written, width=width, color_scheme=scheme)
-    tab.evaluate(READY)
-    assert tab.evaluate("document.documentElement.scrollWidth") <= width
-    assert tab.evaluate("document.getElementById('class').textContent") == "T-shirt/top"
-    assert tab.errors == []
-    assert tab.requests == []
+    phone = chromium.open(written, width=390)
+    phone.evaluate(READY)
+    assert phone.evaluate("document.getElementById('class').textContent") == "T-shirt/top"
+    for place, scheme in itertools.product((tab, phone), ("dark", "light")):
+        place.page.emulate_media(color_scheme=scheme)
+        width = place.page.viewport_size["width"]
+        with subtests.test(scheme, width=width):
+            assert place.evaluate("document.documentElement.scrollWidth") <= width
+            assert (place.errors, place.requests) == ([], [])
 
 
 def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Tab):
@@ -337,13 +338,14 @@ def test_every_control_has_a_name_and_is_reached_by_the_keyboard(tab: Tab):
     })""")
 
 
-def test_bars_show_in_the_colours_that_a_user_forces(written: Path, chromium: Chromium):
-    tab = chromium.open(written, forced_colors="active")
-    tab.evaluate(READY)
+def test_bars_show_in_the_colours_that_a_user_forces(tab: Tab):
+    choose(tab, PICTURES / "2-plain.png")
+    tab.page.emulate_media(forced_colors="active")
     bar, track = (
         tab.evaluate(f"getComputedStyle(document.querySelector('{place}')).backgroundColor")
         for place in (".track div", ".track")
     )
+    tab.page.emulate_media(forced_colors="none")
     assert bar != track
 
 
@@ -368,29 +370,21 @@ def registry() -> Iterator[str]:
         server.shutdown()
 
 
-@pytest.mark.parametrize(
-    ("path", "message"),
-    [
-        ("", rf"/{runtime.NAME} is another file: its SHA-256 is \w+, not {runtime.SHA256}$"),
-        ("/none/", rf"/{runtime.NAME}: the registry has no such file: connect to the network, or"),
-    ],
-)
-def test_another_runtime_is_refused_and_not_kept(
-    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, message: str
+def test_without_the_right_runtime_one_sentence_tells_why_and_nothing_is_kept(
+    registry: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
-    monkeypatch.setenv("npm_config_registry", registry + path)
-    with pytest.raises(InputError, match=message):
-        runtime.get(tmp_path / "cache")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_registry_that_is_not_there_is_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setenv("npm_config_registry", "http://127.0.0.1:9")
-    with pytest.raises(InputError, match=r"Connection refused: connect to the network, or save"):
-        runtime.get(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    other = rf"/{runtime.NAME} is another file: its SHA-256 is \w+, not {runtime.SHA256}$"
+    none = rf"/{runtime.NAME}: the registry has no such file: connect to the network, or"
+    for address, message in (
+        (registry, other),
+        (f"{registry}/none/", none),
+        ("http://127.0.0.1:9", r"Connection refused: connect to the network, or save"),
+    ):
+        monkeypatch.setenv("npm_config_registry", address)
+        with subtests.test(message):
+            with pytest.raises(InputError, match=message):
+                runtime.get(tmp_path / "cache")
+            assert list(tmp_path.iterdir()) == []
 
 
 def test_a_damaged_runtime_in_the_cache_is_downloaded_again(

@@ -11,7 +11,7 @@ import pytest
 
 from fuzz import __main__ as runner
 from fuzz.targets import CORPUS, TARGETS, Target, attempt
-from tests.conftest import ROOT
+from tests.conftest import ROOT, Call
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ def test_a_second_of_fuzzing_tries_hundreds_of_inputs():
     assert int(tried.replace(",", "")) > 100
 
 
-def test_an_unknown_target_is_refused():
-    done = run("none")
-    assert done.returncode == 2
-    assert "no target is named none" in done.stderr
+def test_an_unknown_target_is_refused(call: Call, tmp_path: Path):
+    done = call(tmp_path, "fuzz.__main__", "none")
+    assert done.code == 2
+    assert "no target is named none" in done.err

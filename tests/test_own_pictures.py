@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 import struct
 import tarfile
 import zipfile
@@ -67,6 +68,11 @@ class Own:
         folder = self.path / "data/processed"
         return dataset.read(folder / "train.npz"), dataset.read(folder / "test.npz")
 
+    def begin_again(self) -> None:
+        """Remove the pictures and what was made of them."""
+        for folder in (self.pictures, self.path / "data/raw", self.path / "data/processed"):
+            shutil.rmtree(folder, ignore_errors=True)
+
     def counts(self) -> dict[str, Any]:
         return json.loads((self.path / "metrics/data.json").read_text())
 
@@ -89,14 +95,14 @@ def test_folders_of_pictures_become_images_in_the_order_of_their_names(own: Own)
     assert (own.path / "data/processed/train.npz").read_bytes() == before
 
 
-@pytest.mark.parametrize("parts", ["train test", "train val test"])
-def test_folders_for_training_and_test_are_kept_apart(own: Own, parts: str):
-    for part in parts.split():
-        write_pictures(own.pictures / part, count=2)
-    train, test = own.good(test_fraction=None, classes=["Katze", "Hund"])
-    assert (len(train.labels), len(test.labels)) == (4 * (len(parts.split()) - 1), 4)
-    assert train.classes == ("Katze", "Hund")
-    assert own.counts()["train_images_in_test"] == len(train.labels)
+def test_folders_for_training_and_test_are_kept_apart(own: Own):
+    for parts in ("train test", "train test val"):
+        write_pictures(own.pictures / parts.split()[-1], count=2)
+        write_pictures(own.pictures / "train", count=2)
+        train, test = own.good(test_fraction=None, classes=["Katze", "Hund"])
+        assert (len(train.labels), len(test.labels)) == (4 * (len(parts.split()) - 1), 4), parts
+        assert train.classes == ("Katze", "Hund")
+        assert own.counts()["train_images_in_test"] == len(train.labels), parts
 
 
 def zipped(folder: Path, archive: Path) -> None:
@@ -110,13 +116,14 @@ def tarred(folder: Path, archive: Path) -> None:
         file.add(folder, "wrapped")
 
 
-@pytest.mark.parametrize(("pack", "name"), [(zipped, "own.zip"), (tarred, "own.tar.gz")])
-def test_an_archive_is_as_good_as_a_folder(own: Own, pack: Callable, name: str):
+def test_an_archive_is_as_good_as_a_folder(own: Own, subtests: pytest.Subtests):
     write_pictures(own.pictures)
     expected = own.good()
-    pack(own.pictures, own.path / name)
-    for found, wanted in zip(own.good(sources=["none", name]), expected, strict=True):
-        np.testing.assert_array_equal(found.images, wanted.images)
+    for pack, name in ((zipped, "own.zip"), (tarred, "own.tar.gz")):
+        pack(own.pictures, own.path / name)
+        with subtests.test(name):
+            for found, wanted in zip(own.good(sources=["none", name]), expected, strict=True):
+                np.testing.assert_array_equal(found.images, wanted.images)
 
 
 # Each as Pillow writes it; all show the same upright picture, dark above and light below.
@@ -157,32 +164,33 @@ KINDS = {
 }
 
 
-@pytest.mark.parametrize("image", [GRAY, COLOUR], ids=["gray", "colour"])
-def test_a_picture_of_any_kind_becomes_the_same_image(own: Own, image: dict):
+def test_a_picture_of_any_kind_becomes_the_same_image(own: Own, subtests: pytest.Subtests):
     for name in ("one", "two"):
         (own.pictures / name).mkdir(parents=True)
     for name, write in KINDS.items():
         for folder in ("one", "two"):
             write(own.pictures / folder / name)
-    train, test = own.good(image=image, test_fraction=0.5)
-    for labelled in (train, test):
-        assert labelled.kind.image_shape == (8, 6, image["channels"])
-        assert abs(labelled.images[:, :3].astype(int) - 40).max() <= 12
-        assert abs(labelled.images[:, 5:].astype(int) - 200).max() <= 12
+    for image in (GRAY, COLOUR):
+        for labelled in own.good(image=image, test_fraction=0.5):
+            with subtests.test(channels=image["channels"]):
+                assert labelled.kind.image_shape == (8, 6, image["channels"])
+                assert abs(labelled.images[:, :3].astype(int) - 40).max() <= 12
+                assert abs(labelled.images[:, 5:].astype(int) - 200).max() <= 12
 
 
-@pytest.mark.parametrize(("background", "level"), [("black", 0), ("white", 255), ("edge", None)])
-def test_a_picture_keeps_its_aspect_on_the_background(own: Own, background: str, level: int | None):
+def test_a_picture_keeps_its_aspect_on_the_background(own: Own, subtests: pytest.Subtests):
     tall = np.full((64, 32), 70, np.uint8)
     tall[:, 16:] = 180
     for name in ("one", "two"):
         for number in range(4):
             save(Image.fromarray(tall), own.pictures / name / f"{number}.png")
-    train, _ = own.good(background=background)
-    row = train.images[0, 4]
-    np.testing.assert_allclose(row[1:5], [70, 70, 180, 180], atol=20)
-    expected = [level, level] if level is not None else row[[1, -2]]
-    np.testing.assert_array_equal(row[[0, -1]], expected)
+    for background, level in (("black", 0), ("white", 255), ("edge", None)):
+        train, _ = own.good(background=background)
+        row = train.images[0, 4]
+        with subtests.test(background):
+            np.testing.assert_allclose(row[1:5], [70, 70, 180, 180], atol=20)
+            expected = [level, level] if level is not None else row[[1, -2]]
+            np.testing.assert_array_equal(row[[0, -1]], expected)
 
 
 def cut(own: Own) -> None:
@@ -206,7 +214,7 @@ def emptied(own: Own) -> None:
 
 
 def one_class(own: Own) -> None:
-    (own.pictures / "dog").rename(own.path / "elsewhere")
+    shutil.rmtree(own.pictures / "dog")
 
 
 def one_picture(own: Own) -> None:
@@ -269,16 +277,18 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("damage", "described", "said"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_of_a_folder_is_told_in_one_sentence_and_nothing_is_written(
-    own: Own, damage: Callable[[Own], None], described: dict, said: str
+    own: Own, subtests: pytest.Subtests
 ):
-    write_pictures(own.pictures)
-    damage(own)
-    message = own.ingest(**described)
-    assert message.startswith(said)
-    assert message.isprintable()
-    assert not (own.path / "data/processed/train.npz").exists()
+    for fault, (damage, described, said) in FAULTS.items():
+        own.begin_again()
+        write_pictures(own.pictures)
+        damage(own)
+        with subtests.test(fault):
+            message = own.ingest(**described)
+            assert message.startswith(said)
+            assert message.isprintable()
+            assert not (own.path / "data/processed/train.npz").exists()
 
 
 def test_what_is_no_picture_is_left_out(own: Own):
@@ -347,19 +357,20 @@ ARCHIVES = {
 }
 
 
-@pytest.mark.parametrize(("write", "said"), ARCHIVES.values(), ids=ARCHIVES)
 def test_an_archive_that_is_none_or_does_harm_is_refused(
-    own: Own, write: Callable[[Own], None], said: str, monkeypatch: pytest.MonkeyPatch
+    own: Own, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
     monkeypatch.setattr("fashion_mnist.ingest.unpacking.LEAST_ALLOWED", 2**20)
-    write(own)
-    before = own.workspace.files()
-    archive = next(own.path.glob("own.*")).name
-    message = own.ingest(sources=[archive])
-    assert message.startswith(f"no source gives a data set (tried {archive}: {said}")
-    after = own.workspace.files()
-    assert {name: after[name] for name in before if name in after} == before
-    assert set(after) - set(before) == {"datasets/mine.yaml"}
+    for kind, (write, said) in ARCHIVES.items():
+        write(own)
+        archive = next(own.path.glob("own.*"))
+        written = {"datasets/mine.yaml": b"by the test"}
+        before = own.workspace.files() | written
+        with subtests.test(kind):
+            message = own.ingest(sources=[archive.name])
+            assert message.startswith(f"no source gives a data set (tried {archive.name}: {said}")
+            assert own.workspace.files() | written == before
+        archive.unlink()
 
 
 def test_a_file_that_is_another_one_is_not_used(own: Own):
@@ -381,13 +392,13 @@ def arrays(**changes: Any) -> dict[str, np.ndarray]:
     return {name: array for name, array in (whole | changes).items() if array is not None}
 
 
-@pytest.mark.parametrize("save_arrays", [np.savez, np.savez_compressed])
-def test_arrays_are_read_from_one_file(own: Own, save_arrays: Callable):
-    save_arrays(own.path / "own.npz", **arrays())
-    train, test = own.good(format="npz", sources=["own.npz"])
-    assert (train.images.shape, test.images.shape) == ((15, 5, 5), (6, 5, 5))
-    assert train.classes == ("0", "1", "2")
-    assert train.labels.tolist() == [0, 1, 2] * 5
+def test_arrays_are_read_from_one_file(own: Own):
+    for save_arrays in (np.savez, np.savez_compressed):
+        save_arrays(own.path / "own.npz", **arrays())
+        train, test = own.good(format="npz", sources=["own.npz"])
+        assert (train.images.shape, test.images.shape) == ((15, 5, 5), (6, 5, 5)), save_arrays
+        assert train.classes == ("0", "1", "2")
+        assert train.labels.tolist() == [0, 1, 2] * 5
     colour = np.zeros((6, 5, 5, 3), np.uint8)
     np.savez(own.path / "own.npz", train_images=colour, train_labels=[1, 1, 1, 2, 2, 2])
     split = {"test_fraction": 0.3, "first_label": 1, "classes": ["a", "b"]}
@@ -395,29 +406,24 @@ def test_arrays_are_read_from_one_file(own: Own, save_arrays: Callable):
     assert (train.labels.tolist(), test.labels.tolist()) == ([0, 0, 1, 1], [0, 1])
 
 
-@pytest.mark.parametrize(
-    ("changes", "said"),
-    [
-        ({"train_images": None}, "data/raw/own.npz has no array train_images; it has train_labels"),
-        ({"test_images": None}, "data/raw/own.npz has no array test_images: add one, or set test_"),
-        ({"train_images": np.zeros((15, 5, 5))}, "the training images in data/raw: images must be"),
-        (
-            {"train_labels": np.zeros(12)},
-            "data/raw/own.npz: labels must be whole numbers (N,)",
-        ),
-        ({"test_labels": np.array([0, 1, 2, 3, 4, 5])}, "the test images in data/raw: labels must"),
-        ({"test_labels": -np.ones(6, int)}, "data/raw/own.npz: labels must lie in 0-65535, not -1"),
-        ({"test_images": np.zeros((6, 5, 4), np.uint8)}, "data/raw: the training images are (5, 5"),
-        (
-            {"train_images": np.array([{}] * 12)},
-            "data/raw/own.npz is damaged: Object arrays",
-        ),
-    ],
-)
-def test_a_fault_of_arrays_is_told_in_one_sentence(own: Own, changes: dict, said: str):
-    given = {"val_images": None, "val_labels": None} | changes
-    np.savez(own.path / "own.npz", **arrays(**given))
-    assert own.ingest(format="npz", sources=["own.npz"]).startswith(said)
+FAULTS_OF_ARRAYS = [
+    ({"train_images": None}, "data/raw/own.npz has no array train_images; it has train_labels"),
+    ({"test_images": None}, "data/raw/own.npz has no array test_images: add one, or set test_"),
+    ({"train_images": np.zeros((15, 5, 5))}, "the training images in data/raw: images must be"),
+    ({"train_labels": np.zeros(12)}, "data/raw/own.npz: labels must be whole numbers (N,)"),
+    ({"test_labels": np.array([0, 1, 2, 3, 4, 5])}, "the test images in data/raw: labels must"),
+    ({"test_labels": -np.ones(6, int)}, "data/raw/own.npz: labels must lie in 0-65535, not -1"),
+    ({"test_images": np.zeros((6, 5, 4), np.uint8)}, "data/raw: the training images are (5, 5"),
+    ({"train_images": np.array([{}] * 12)}, "data/raw/own.npz is damaged: Object arrays"),
+]
+
+
+def test_a_fault_of_arrays_is_told_in_one_sentence(own: Own, subtests: pytest.Subtests):
+    for changes, said in FAULTS_OF_ARRAYS:
+        given = {"val_images": None, "val_labels": None} | changes
+        np.savez(own.path / "own.npz", **arrays(**given))
+        with subtests.test(said):
+            assert own.ingest(format="npz", sources=["own.npz"]).startswith(said)
 
 
 def test_other_sets_of_idx_files_are_read_under_their_names(own: Own):
@@ -450,28 +456,29 @@ def test_other_sets_of_idx_files_are_read_under_their_names(own: Own):
     assert test.labels.tolist() == [1, 0, 1, 0]
 
 
-@pytest.mark.parametrize(
-    ("described", "said"),
-    [
-        ({"image": None}, "image: is missing: pictures are brought to this size"),
-        ({"format": "zip"}, "format: must be 'idx', 'folder' or 'npz', not 'zip'"),
-        ({"source": ["x"]}, "source: no such key; did you mean sources?"),
-        ({"sources": []}, "sources: is empty"),
-        ({"image": GRAY | {"channels": 2}}, "image.channels: must be 1 or 3, not 2"),
-        ({"image": GRAY | {"height": "8"}}, "image.height: must be a whole number, not '8'"),
-        ({"image": GRAY | {"hight": 8}}, "image.hight: no such key; did you mean height?"),
-        ({"test_fraction": 1.5}, "test_fraction: must be less than 1, not 1.5"),
-        ({"background": "red"}, "background: must be 'black', 'white' or 'edge', not 'red'"),
-        ({"classes": ["a", "a"]}, "classes: must be two or more names, each there once"),
-        ({"sha256": "x"}, "sha256: "),
-        ({"files": {}}, "files: only `format: idx` has several files"),
-        ({"prepare": "product"}, "prepare: `product` makes gray images of 28 x 28 pixels: it "),
-    ],
-)
-def test_a_mistake_in_a_data_sets_file_is_named_by_its_key(own: Own, described: dict, said: str):
-    message = own.ingest(**described)
-    assert message.startswith(f"datasets/mine.yaml: {said}")
-    assert message.isprintable()
+MISTAKES = [
+    ({"image": None}, "image: is missing: pictures are brought to this size"),
+    ({"format": "zip"}, "format: must be 'idx', 'folder' or 'npz', not 'zip'"),
+    ({"source": ["x"]}, "source: no such key; did you mean sources?"),
+    ({"sources": []}, "sources: is empty"),
+    ({"image": GRAY | {"channels": 2}}, "image.channels: must be 1 or 3, not 2"),
+    ({"image": GRAY | {"height": "8"}}, "image.height: must be a whole number, not '8'"),
+    ({"image": GRAY | {"hight": 8}}, "image.hight: no such key; did you mean height?"),
+    ({"test_fraction": 1.5}, "test_fraction: must be less than 1, not 1.5"),
+    ({"background": "red"}, "background: must be 'black', 'white' or 'edge', not 'red'"),
+    ({"classes": ["a", "a"]}, "classes: must be two or more names, each there once"),
+    ({"sha256": "x"}, "sha256: "),
+    ({"files": {}}, "files: only `format: idx` has several files"),
+    ({"prepare": "product"}, "prepare: `product` makes gray images of 28 x 28 pixels: it "),
+]
+
+
+def test_a_mistake_in_a_data_sets_file_is_named_by_its_key(own: Own, subtests: pytest.Subtests):
+    for described, said in MISTAKES:
+        with subtests.test(said):
+            message = own.ingest(**described)
+            assert message.startswith(f"datasets/mine.yaml: {said}")
+            assert message.isprintable()
 
 
 def test_a_data_set_without_a_file_is_named_with_those_that_have_one(own: Own):

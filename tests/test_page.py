@@ -1,12 +1,14 @@
 """The page of `dvc plots show`, as a browser without a network shows it."""
 
+import json
 import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.browser import Chromium
-from tests.conftest import Workspace
+from tests.conftest import ROOT, Workspace
 
 # Keeps what the page's calls of vegaEmbed promise: how many marks are drawn, and what is written.
 LISTEN = """
@@ -59,14 +61,36 @@ def project(finished_workspace: Workspace, tmp_path_factory: pytest.TempPathFact
     return workspace
 
 
+def plots_page(project: Workspace, command: str) -> Path:
+    """The page that DVC writes."""
+    done = project.run("dvc", "plots", command, "-o", command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return project.path / command / "index.html"
+
+
+@pytest.fixture(scope="module")
+def page(project: Workspace) -> Path:
+    return plots_page(project, "show")
+
+
+def test_every_plot_is_on_the_page_and_no_other(page: Path):
+    html = page.read_text()
+    specs = [json.loads(text) for text in re.findall(r"var spec = (.*);", html)]
+    top = yaml.safe_load((ROOT / "dvc.yaml").read_text())["plots"]
+    titles = [next(iter(plot.values()))["title"] for plot in top if isinstance(plot, dict)]
+    shown = [
+        spec["title"] if isinstance(spec["title"], str) else spec["title"]["text"] for spec in specs
+    ]
+    assert sorted(shown) == sorted(titles)
+    assert all(spec["data"]["values"] for spec in specs)
+    assert html.count("<img") == sum(isinstance(plot, str) for plot in top)
+
+
 @pytest.mark.parametrize("command", ["show", "diff"])
 def test_every_plot_is_drawn_without_errors_or_requests(
-    project: Workspace, command: str, chromium: Chromium, tmp_path: Path
+    project: Workspace, page: Path, command: str, chromium: Chromium
 ):
-    done = project.run("dvc", "plots", command, "-o", str(tmp_path / "page"))
-    assert done.returncode == 0, done.stdout + done.stderr
-    page = tmp_path / "page/index.html"
-    tab = chromium.open(page, before=LISTEN)
+    tab = chromium.open(page if command == "show" else plots_page(project, command), before=LISTEN)
     drawn = tab.evaluate("Promise.all(drawn)")
     assert len(drawn) == len(LABELS)
     for (marks, texts), labels in zip(drawn, LABELS, strict=True):

@@ -121,41 +121,47 @@ def test_it_is_one_file_with_described_pictures_and_headings_in_order(page: Read
     assert {url[1:] for url in page.loads if url.startswith("#")} <= set(ids)
 
 
-def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path):
-    workspace = Workspace(written)
-    assert workspace.run("git", "status", "--porcelain").stdout == ""
+def test_git_ignores_it_and_the_same_results_give_the_same_bytes(written: Path, call: Call):
+    assert Workspace(written).git("status", "--porcelain") == ""
     before = (written / REPORT).read_bytes()
-    assert workspace.run("python", "-m", "fashion_mnist", "report").returncode == 0
+    assert call(written, "fashion_mnist.__main__", "report").code == 0
     assert (written / REPORT).read_bytes() == before
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "metrics/test.json",
-        "metrics/candidates/model-2.json",
-        "metrics/selection.json",
-        "metrics/data.json",
-        "plots/training.csv",
-        "plots/confusion.csv",
-        "plots/mistakes.csv",
-    ],
+RESULTS = (
+    *("metrics/test.json", "metrics/candidates/model-2.json"),
+    *("metrics/selection.json", "metrics/data.json"),
+    *("plots/training.csv", "plots/confusion.csv", "plots/mistakes.csv"),
 )
-def test_a_missing_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
-    (workspace.path / name).unlink()
-    told = call(workspace.path, "fashion_mnist.__main__", "report")
-    assert (told.code, told.err) == (1, f"error: {name} is missing: `dvc repro` makes it\n")
-    assert not list((workspace.path / "plots").glob("*report*"))
 
 
-@pytest.mark.parametrize("name", ["per_class", "training", "confusion", "mistakes"])
-def test_an_empty_result_is_told_in_a_sentence(workspace: Workspace, call: Call, name: str):
+def test_a_missing_result_is_told_in_a_sentence(
+    workspace: Workspace, call: Call, subtests: pytest.Subtests
+):
+    for name in RESULTS:
+        good = (workspace.path / name).read_bytes()
+        (workspace.path / name).unlink()
+        with subtests.test(name):
+            told = call(workspace.path, "fashion_mnist.__main__", "report")
+            assert (told.code, told.err) == (1, f"error: {name} is missing: `dvc repro` makes it\n")
+            assert not list((workspace.path / "plots").glob("*report*"))
+        (workspace.path / name).write_bytes(good)
+
+
+def test_an_empty_result_is_told_in_a_sentence(
+    workspace: Workspace, call: Call, subtests: pytest.Subtests
+):
     with (workspace.path / "plots/confusion.csv").open("a") as confusion:
         confusion.write("Trouser,Dress\n")  # a mistake, which mistakes.csv then lacks
-    (workspace.path / f"plots/{name}.csv").write_text("")
-    told = call(workspace.path, "fashion_mnist.__main__", "report")
-    assert told.code == 1
-    assert told.err == f"error: plots/{name}.csv is empty: `dvc repro` makes it again\n"
+    for name in ("per_class", "training", "confusion", "mistakes"):
+        path = workspace.path / f"plots/{name}.csv"
+        good = path.read_bytes()
+        path.write_text("")
+        with subtests.test(name):
+            told = call(workspace.path, "fashion_mnist.__main__", "report")
+            assert told.code == 1
+            assert told.err == f"error: plots/{name}.csv is empty: `dvc repro` makes it again\n"
+        path.write_bytes(good)
 
 
 DAMAGED = {
@@ -178,17 +184,21 @@ READ_BY = {  # besides the report
 }
 
 
-@pytest.mark.parametrize("name", DAMAGED)
 def test_a_result_that_a_merge_has_damaged_is_told_in_a_sentence(
-    workspace: Workspace, call: Call, name: str
+    workspace: Workspace, call: Call, subtests: pytest.Subtests
 ):
-    for content in DAMAGED[name]:
-        (workspace.path / name).write_text(content)
-        for command in ("report", *READ_BY.get(name, [])):
-            told = call(workspace.path, "fashion_mnist.__main__", command)
-            assert told.code == 1
-            assert re.fullmatch(rf"error: (workspace: )?{name} is damaged \(.+\).*\n", told.err)
-            assert told.out == ""
+    for name, damaged in DAMAGED.items():
+        good = (workspace.path / name).read_bytes()
+        for content in damaged:
+            (workspace.path / name).write_text(content)
+            for command in ("report", *READ_BY.get(name, [])):
+                with subtests.test(command, name=name, content=content):
+                    told = call(workspace.path, "fashion_mnist.__main__", command)
+                    assert told.code == 1
+                    said = rf"error: (workspace: )?{name} is damaged \(.+\).*\n"
+                    assert re.fullmatch(said, told.err)
+                    assert told.out == ""
+        (workspace.path / name).write_bytes(good)
 
 
 def test_a_model_without_mistakes_has_a_report(workspace: Workspace, call: Call):

@@ -51,7 +51,7 @@ def stages() -> Iterator[Stage]:
 
 
 STAGES = list(stages())
-every_stage = pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+TRAININGS = {"baseline", "train", "comparison/train"}
 
 
 def is_silent(file: str) -> bool:
@@ -65,29 +65,34 @@ def covers(dep: str, file: str) -> bool:
     return file == dep or file.startswith(f"{dep}/")
 
 
-@every_stage
-def test_a_stages_deps_are_its_script_whole_folders_and_data(stage: Stage):
-    scripts = [dep for dep in stage.deps if dep.endswith(".py")]
-    assert scripts == [f"{stage.module.replace('.', '/')}.py"]
-    for dep in stage.deps:
-        assert not is_silent(f"{dep}/x.py"), "silent code feeds no stage"
+def test_a_stages_deps_are_its_script_whole_folders_and_data(subtests: pytest.Subtests):
+    for stage in STAGES:
+        with subtests.test(stage.name):
+            scripts = [dep for dep in stage.deps if dep.endswith(".py")]
+            assert scripts == [f"{stage.module.replace('.', '/')}.py"]
+            for dep in stage.deps:
+                assert not is_silent(f"{dep}/x.py"), "silent code feeds no stage"
 
 
-@every_stage
-def test_a_stage_depends_on_all_code_that_can_change_its_outs(stage: Stage):
-    used = project_files(stage.module, is_silent)
-    missing = sorted(file for file in used if not any(covers(dep, file) for dep in stage.deps))
-    assert not missing, f"{stage.name} in dvc.yaml lacks the folders of {missing}"
+def test_a_stage_depends_on_all_code_that_can_change_its_outs(subtests: pytest.Subtests):
+    for stage in STAGES:
+        with subtests.test(stage.name):
+            used = project_files(stage.module, is_silent)
+            missing = sorted(
+                file for file in used if not any(covers(dep, file) for dep in stage.deps)
+            )
+            assert not missing, f"{stage.name} in dvc.yaml lacks the folders of {missing}"
 
 
-@pytest.mark.parametrize("name", ["baseline", "train", "comparison/train"])
-def test_a_training_depends_on_no_code_that_it_does_not_use(name: str):
-    stage = next(stage for stage in STAGES if stage.name == name)
-    used = project_files(stage.module, is_silent)
-    for dep in stage.deps:
-        for file in (ROOT / dep).rglob("*.py"):
-            path = file.relative_to(ROOT).as_posix()
-            assert path in used or not file.stat().st_size, f"{name} does not use {path}"
+def test_a_training_depends_on_no_code_that_it_does_not_use():
+    trainings = [stage for stage in STAGES if stage.name in TRAININGS]
+    assert len(trainings) == len(TRAININGS)
+    for stage in trainings:
+        used = project_files(stage.module, is_silent)
+        for dep in stage.deps:
+            for file in (ROOT / dep).rglob("*.py"):
+                path = file.relative_to(ROOT).as_posix()
+                assert path in used or not file.stat().st_size, f"{stage.name} does not use {path}"
 
 
 def silent_files() -> list[Path]:
@@ -117,20 +122,26 @@ EDITS = {
 }
 
 
-@pytest.mark.parametrize("field", Job._fields)
 def test_each_field_of_a_job_follows_from_parameters_and_data_through_a_trainings_deps(
-    field: str, finished_workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished_workspace: Workspace,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    subtests: pytest.Subtests,
 ):
     workspace = finished_workspace.copy(tmp_path / "project")
     monkeypatch.chdir(workspace.path)
+    good = Path("params.yaml").read_bytes()
     before, _ = jobs.read("model-1")
-    if field == "kind":
-        train = dataset.read(outs.TRAIN)
-        dataset.write(outs.TRAIN, train._replace(classes=tuple("0123456789")))
-    else:
-        workspace.set_params(**EDITS[field])
-    after, _ = jobs.read("model-1")
-    assert getattr(after, field) != getattr(before, field)
+    for field in Job._fields:
+        if field == "kind":
+            train = dataset.read(outs.TRAIN)
+            dataset.write(outs.TRAIN, train._replace(classes=tuple("0123456789")))
+        else:
+            workspace.set_params(**EDITS[field])
+        with subtests.test(field):
+            after, _ = jobs.read("model-1")
+            assert getattr(after, field) != getattr(before, field)
+        Path("params.yaml").write_bytes(good)
     training = next(stage for stage in STAGES if stage.name == "train")
     for file in project_files("fashion_mnist.candidates.jobs", is_silent):
         assert any(covers(dep, file) for dep in training.deps), file

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fashion_mnist.__main__ import COMMANDS
 from fashion_mnist.learning.backend import keras
 from tests.conftest import TINY_RECIPE, Call, Workspace
 from tests.jobs import FASHION
@@ -34,10 +33,6 @@ PROGRAMS = (
     ),
 )
 
-every_stage = pytest.mark.parametrize(
-    ("module", "arguments"), STAGES.items(), ids=[name.removeprefix("stages.") for name in STAGES]
-)
-
 
 def fails(call: Call, folder: Path, module: str, *arguments: str) -> str:
     """The one line that a program prints before it ends with exit code 1."""
@@ -48,55 +43,48 @@ def fails(call: Call, folder: Path, module: str, *arguments: str) -> str:
     return line.removeprefix("error: ")
 
 
-def help_of(call: Call, folder: Path, module: str, *arguments: str) -> str:
-    done = call(folder, module, *arguments, "--help")
-    assert done.code == 0
-    return done.out
+def test_every_program_has_help_with_an_example(
+    call: Call, tmp_path: Path, subtests: pytest.Subtests
+):
+    for module in PROGRAMS:
+        with subtests.test(module):
+            name = f"{module}.__main__" if module in ("fuzz", "tests.crash") else module
+            done = call(tmp_path, name, "--help")
+            assert done.code == 0
+            assert f"example: python -m {module}" in done.out
 
 
-@pytest.mark.parametrize("module", PROGRAMS)
-def test_every_program_has_help_with_an_example(call: Call, tmp_path: Path, module: str):
-    name = f"{module}.__main__" if module in ("fuzz", "tests.crash") else module
-    assert f"example: python -m {module}" in help_of(call, tmp_path, name)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_help_with_an_example(call: Call, tmp_path: Path, command: str):
-    said = help_of(call, tmp_path, "fashion_mnist.__main__", command)
-    assert f"usage: python -m fashion_mnist {command}" in said
-    assert f"example: python -m fashion_mnist {command}" in said
-
-
-@every_stage
 def test_a_typo_in_params_is_one_sentence_in_every_stage(
-    call: Call, workspace: Workspace, module: str, arguments: tuple[str, ...]
+    call: Call, workspace: Workspace, subtests: pytest.Subtests
 ):
     workspace.set_params(train__epocs=3)
-    line = fails(call, workspace.path, module, *arguments)
-    assert line.startswith("params.yaml: train.epocs: no such key")
+    for module, arguments in STAGES.items():
+        with subtests.test(module):
+            line = fails(call, workspace.path, module, *arguments)
+            assert line.startswith("params.yaml: train.epocs: no such key")
 
 
-def test_missing_data_is_told_with_what_makes_it(call: Call, workspace: Workspace):
-    (workspace.path / "data/processed/train.npz").unlink()
-    line = fails(call, workspace.path, "stages.train", "model-1")
-    assert line == "data/processed/train.npz is missing: `dvc repro preprocess` makes it"
-
-
-@every_stage
-def test_a_log_holds_lines_only_and_the_last_names_what_was_written(
-    workspace: Workspace, module: str, arguments: tuple[str, ...]
+def test_a_log_holds_lines_only_and_the_last_of_a_stage_names_what_was_written(
+    finished_workspace: Workspace, shared: Path, subtests: pytest.Subtests
 ):
-    done = workspace.run("python", "-m", module, *arguments)
-    assert done.returncode == 0, done.stderr
-    assert not any(character in done.stdout + done.stderr for character in "\r\x1b\b")
-    lines = done.stdout.splitlines()
-    assert lines[-1].startswith("wrote ")
-    written = re.findall(r"[\w.-]+/[\w./-]+", lines[-1])
-    assert written
-    assert all((workspace.path / name).exists() for name in written), lines[-1]
-    if module == "stages.train":
-        assert [line[:9] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
-        assert done.stderr == ""
+    assert (shared / "finished.err").read_text() == ""
+    log = (shared / "finished.log").read_bytes().decode()
+    assert not any(character in log for character in "\r\x1b\b")
+    of_a_stage = (
+        r"^Running stage '(.*)':\n> python.*\n((?:.*\n)*?)(?:Generating|Updating) lock file"
+    )
+    stages = dict(re.findall(of_a_stage, log, re.MULTILINE))
+    names = "fetch preprocess baseline train@1 train@2 select_best evaluate"
+    assert {*stages} == {*names.split()}
+    for stage, said in stages.items():
+        with subtests.test(stage):
+            lines = said.splitlines()
+            assert lines[-1].startswith("wrote ")
+            written = re.findall(r"[\w.-]+/[\w./-]+", lines[-1])
+            assert written
+            assert all((finished_workspace.path / name).exists() for name in written), lines[-1]
+            if stage.startswith("train"):
+                assert [line[:9] for line in lines[2:4]] == ["epoch 1/2", "epoch 2/2"]
 
 
 def test_early_stopping_and_label_smoothing_work_in_a_real_run(call: Call, workspace: Workspace):

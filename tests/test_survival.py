@@ -191,7 +191,7 @@ def stage_of(code: str, workspace: Workspace) -> Iterator[subprocess.Popen[str]]
 def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
     busy = (
         "import hashlib\n"
-        "from fashion_mnist.running import console\n"
+        "from fashion_mnist.talk import console\n"
         "console.run(lambda: print(hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9), flush=True))"
     )
     with stage_of(busy, workspace) as process:
@@ -203,7 +203,7 @@ def test_an_interrupt_is_heard_while_a_library_computes(workspace: Workspace):
 def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: Workspace):
     slow_to_end = (
         "import time\n"
-        "from fashion_mnist.running import console\n"
+        "from fashion_mnist.talk import console\n"
         "class Library:\n"
         "    def __del__(self, wait=time.sleep): wait(60)\n"
         "library = Library()\n"
@@ -219,7 +219,7 @@ def test_an_interrupted_stage_does_not_wait_for_a_librarys_teardown(workspace: W
 def test_a_stage_ends_with_dvc_also_when_a_library_lets_python_do_nothing(workspace: Workspace):
     stubborn = (
         "import ctypes, os, time\n"
-        "from fashion_mnist.running import console\n"
+        "from fashion_mnist.talk import console\n"
         "def main():\n"
         "    print(os.getpid(), flush=True)\n"
         "    try: time.sleep(60)\n"
