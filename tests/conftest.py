@@ -179,27 +179,44 @@ def commit(workspace: Workspace, message: str) -> None:
 
 def copy_project(path: Path) -> Workspace:
     """All that git tracks, as it is in the working tree, committed in a repository of its own."""
+    copy_files(path)
+    return begun(path, "The project")
+
+
+def copy_files(path: Path) -> None:
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True)
     for name in listed.stdout.decode().rstrip("\0").split("\0"):
         if (ROOT / name).exists():
             (path / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, path / name)
+
+
+def begun(path: Path, message: str) -> Workspace:
+    """A repository whose first commit is all that lies there, as few files: copies are quick."""
     workspace = Workspace(path)
     workspace.git("init", "-q")
     workspace.git("config", "user.name", "Test")
     workspace.git("config", "user.email", "test@example.invalid")
-    commit(workspace, "The project")
+    commit(workspace, message)
+    workspace.git("gc", "-q")
     return workspace
+
+
+RESULTS = (
+    *("metrics/**/*.*", "plots/**/*.*", "models/best_model.h5", "**/dvc.lock"),
+    *("comparison/predictions/*", "comparison/times/*"),
+    *("comparison/results.json", "comparison/best_model.h5"),
+)
 
 
 def new_workspace(path: Path, data: Path) -> Workspace:
     """The project without results, with the data set in `data` and a small network."""
-    workspace = copy_project(path)
-    committed = [name for folder in ("metrics", "plots") for name in (path / folder).rglob("*.*")]
-    for file in [*committed, path / "models/best_model.h5", *path.rglob("dvc.lock")]:
-        if file.is_file():
+    copy_files(path)
+    for pattern in RESULTS:
+        for file in [*path.glob(pattern)]:
             file.unlink()
     shutil.rmtree(path / "tests")
+    workspace = Workspace(path)
     files = {
         path.name: {
             "bytes": path.stat().st_size,
@@ -217,8 +234,7 @@ def new_workspace(path: Path, data: Path) -> Workspace:
         baseline__architecture="tiny",
         baseline__recipe="quick",
     )
-    commit(workspace, "A small data set")
-    return workspace
+    return begun(path, "The project with a small data set")
 
 
 @pytest.fixture(scope="session")

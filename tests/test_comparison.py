@@ -1,7 +1,6 @@
 """The comparison's own pipeline, on a small data set."""
 
 import json
-import shutil
 from contextlib import chdir
 from pathlib import Path
 
@@ -55,10 +54,6 @@ def compared(finished_workspace: Workspace, shared: Path) -> Workspace:
 
     def make() -> None:
         workspace = finished_workspace.copy(path)
-        for folder in ("predictions", "times"):
-            shutil.rmtree(path / "comparison" / folder, ignore_errors=True)
-        for name in ("results.json", "best_model.h5"):
-            (path / "comparison" / name).unlink(missing_ok=True)
         set_params(
             workspace,
             models=MODELS,
