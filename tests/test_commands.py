@@ -86,9 +86,10 @@ def test_check_looks_at_what_nothing_uses_unless_told_otherwise(
         path.write_text(good.replace(old, new, 1))
         with subtests.test(new):
             assert typed("check", "--used") == (0, "", "")
-            code, _, err = typed("check")
-            assert code == 1
+            code, out, err = typed("check")
+            assert (code, out) == (1, "")
             assert err.startswith(f"error: params.yaml: {place}")
+            assert err.count("\n") == 1
 
 
 def test_check_leaves_what_was_trained_before_alone(
