@@ -47,8 +47,8 @@ lint: .venv/developing  ## style and types
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy
 
-pins: .venv/installed  ## pin what pyproject.toml names; UPGRADE=NAME takes a newer version of it
-	$(COMPILE) pyproject.toml -o constraints/run.txt
+pins: .venv/installed  ## pin what requirements.txt and pyproject.toml name; UPGRADE=NAME takes a newer version of it
+	$(COMPILE) requirements.txt -o constraints/run.txt
 	$(COMPILE) --group uv -o constraints/uv.txt
 	$(COMPILE) --group dev -c constraints/run.txt -o constraints/dev.txt
 	$(COMPILE) --group jax -c constraints/run.txt -o constraints/jax.txt
@@ -91,7 +91,7 @@ clean-all:  ## remove DVC's cache, checkpoints and queued experiments, too: list
 
 # setuptools first, to build packages without a wheel: it would be downloaded unverified for that.
 # The project's packages are installed in place, so that comparison/ finds them above it.
-.venv/installed: constraints/run.txt pyproject.toml dvc_parallel/pyproject.toml
+.venv/installed: requirements.txt constraints/run.txt pyproject.toml dvc_parallel/pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv --clear .venv
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt

@@ -29,7 +29,8 @@ def constraints(name: str) -> str:
 
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-NAMED = {"run": PROJECT["project"]["dependencies"], **PROJECT["dependency-groups"]}
+REQUIRED = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+NAMED = {"run": REQUIRED, **PROJECT["dependency-groups"]}
 
 
 @pytest.mark.parametrize("name", NAMED)
