@@ -39,7 +39,7 @@ def train(name: str, job: jobs.Job) -> "Trained":
     from fashion_mnist.storage import dataset
     from fashion_mnist.talk.training_log import TrainingLog
 
-    backend.make_reproducible(job.threads)
+    backend.make_reproducible(job.threads, parts=job.threads)
     trial.check(job)
     data = dataset.read(TRAIN)
     images = Examples(data.images, data.labels)

@@ -60,15 +60,19 @@ with silent_stderr(), _quick_import():  # TensorFlow greets at any log level
 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a last and smaller batch is no news
 
 
-def make_reproducible(threads: int) -> None:
+def make_reproducible(threads: int, parts: int = 1) -> None:
     """Compute deterministically on `threads` threads; call it before Keras computes anything.
 
     With `keras.utils.set_random_seed`, the same seed and number of threads give the same bytes.
+
+    Args:
+        threads: in all.
+        parts: of a batch, computed side by side; each has its share of the threads.
     """
     if keras.backend.backend() == "tensorflow":
         import tensorflow as tf
 
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_intra_op_parallelism_threads(threads // parts)
         tf.config.threading.set_inter_op_parallelism_threads(threads)
         tf.config.experimental.enable_op_determinism()
 

@@ -81,7 +81,7 @@ def fit(
     """
     recipe = job.recipe
     steps = steps_per_epoch(len(training.labels), recipe)
-    trainer = compiled(network, recipe, steps)
+    trainer = compiled(network, recipe, steps, parts(job))
     state = TrainingState(network, trainer, recipe)
     if checkpoint and (saved := checkpoint.load()):
         state.restore(saved)
@@ -124,16 +124,24 @@ def fit(
     return state.history
 
 
-def compiled(network: keras.Model, recipe: Recipe, steps: int) -> keras.Model:
+def parts(job: Job) -> int:
+    """How many parts of a batch are computed side by side: one a thread; JAX computes it whole."""
+    if keras.backend.backend() != "tensorflow":
+        return 1
+    return min(job.threads, job.recipe.batch_size)
+
+
+def compiled(network: keras.Model, recipe: Recipe, steps: int, parts: int = 1) -> keras.Model:
     """The model that `fit` trains: `network` behind the recipe's augmentation, with its optimizer.
 
     Args:
         network: from `build`.
         recipe: how it is trained.
         steps: of an epoch.
+        parts: of a batch, computed side by side.
     """
     optimizer = recipes.optimizer(recipe, steps * recipe.epochs)
-    trainer = prediction.with_uint8_input(network, recipes.augmentation(recipe))
+    trainer = prediction.with_uint8_input(network, recipes.augmentation(recipe), parts)
     trainer.compile(
         optimizer=optimizer,
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing),

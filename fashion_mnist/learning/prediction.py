@@ -6,22 +6,25 @@ import numpy as np
 
 from fashion_mnist.learning.backend import in_batches, keras
 from fashion_mnist.learning.batches import with_channels
+from fashion_mnist.learning.side_by_side import SideBySide
 
 BATCH_SIZE = 250
 SMALLEST_PROBABILITY = 1e-7  # clipped as Keras does: a sure mistake costs 16.1, not infinity
 
 
 def with_uint8_input(
-    network: keras.Model, augmentation: Sequence[keras.layers.Layer] = ()
+    network: keras.Model, augmentation: Sequence[keras.layers.Layer] = (), parts: int = 1
 ) -> keras.Sequential:
     """The same network for uint8 images, so that no float32 copy of a whole set is needed.
 
     Args:
         network: maps float32 (N, H, W, C) in [0, 1].
         augmentation: layers in front of it that change images in training only.
+        parts: of a batch, computed side by side.
     """
     image = keras.Input(network.input_shape[1:], dtype="uint8")
-    return keras.Sequential([image, keras.layers.Rescaling(1 / 255), *augmentation, network])
+    layers = [image, keras.layers.Rescaling(1 / 255), *augmentation, network]
+    return SideBySide(layers, parts) if parts > 1 else keras.Sequential(layers)
 
 
 def predict(network: keras.Model, images: np.ndarray) -> np.ndarray:
