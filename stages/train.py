@@ -1,6 +1,7 @@
 """Train one model: candidate model-K on split K, or the baseline on split 1."""
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
@@ -51,10 +52,14 @@ def train(name: str, job: jobs.Job, split: jobs.Split) -> "Trained":
         for indices in splits.split(data.labels, outs.split_of(name) or 1, **split.model_dump())
     )
     del data
-    with trial.in_words(job), TrainingLog(name, job) as log:
-        trained = training.train(name, job, taught, validation, log)
-    kept = state.kept(trained.history, job.recipe)
     files = outs.files(name)
+
+    def record(history: Sequence[state.Epoch]) -> None:
+        records.write_csv(files.history, map(asdict, history))
+
+    with trial.in_words(job), TrainingLog(name, job) as log:
+        trained = training.train(name, job, taught, validation, log, record)
+    kept = state.kept(trained.history, job.recipe)
     saving.save(trained.network, files.model, job.kind.classes)
     records.write_json(
         files.metrics,
@@ -65,7 +70,6 @@ def train(name: str, job: jobs.Job, split: jobs.Split) -> "Trained":
             "parameters": trained.network.count_params(),
         },
     )
-    records.write_csv(files.history, map(asdict, trained.history))
     console.say(f"wrote {files.model}, {files.metrics} and {files.history}")
     return trained
 

@@ -307,7 +307,7 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) ->
         monkeypatch.chdir(folder)
         monkeypatch.setattr("sys.argv", [module, *arguments])
         # Threads can be set once in a process only.
-        monkeypatch.setattr(backend, "make_reproducible", lambda _: None)
+        monkeypatch.setattr(backend, "make_reproducible", lambda *_, **__: None)
         main = importlib.import_module(module).main
         capsys.readouterr()
         with pytest.raises(SystemExit) as ended:

@@ -107,6 +107,7 @@ def checkpoints(workspace: Workspace) -> list[Path]:
 def test_a_training_continues_where_it_was_killed(workspace: Workspace, tmp_path: Path):
     workspace.set_params(recipes__quick=TINY_RECIPE | {"epochs": 40})
     command = [sys.executable, "-m", "stages.train", "model-1"]
+    history = workspace.path / "plots/history/model-1.csv"
     whole = workspace.copy(tmp_path / "whole")
     assert "continues" not in whole.run(*command).stdout
 
@@ -115,7 +116,10 @@ def test_a_training_continues_where_it_was_killed(workspace: Workspace, tmp_path
     ) as process:
         assert process.stdout
         until(lambda: "epoch  3/40" in process.stdout.readline(), "epochs")
+        assert len(history.read_text().splitlines()) >= 4, "a curve grows with each epoch"
         process.kill()
+    # DVC removes what a stage writes before it runs it again.
+    history.unlink()
     assert checkpoints(workspace)
     done = workspace.run(*command)
     assert "model-1: continues after epoch " in done.stdout

@@ -1,7 +1,7 @@
 """The training loop: from a job and images to fitted weights and their history."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -60,6 +60,7 @@ def fit(
     validation: Examples | None,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
+    record: Callable[[Sequence[Epoch]], None] = lambda _: None,
 ) -> list[Epoch]:
     """Train what `build` gave, in place; return all epochs, those of an earlier run included.
 
@@ -74,6 +75,7 @@ def fit(
         progress: told how far it is.
         checkpoint: read at the start and written after each epoch. A run that continues from it
             gives the same weights, bit for bit, as one that was never interrupted.
+        record: given all epochs so far, whenever there is another.
 
     Raises:
         Diverged: a loss became infinite or not a number.
@@ -85,6 +87,7 @@ def fit(
     state = TrainingState(network, trainer, recipe)
     if checkpoint and (saved := checkpoint.load()):
         state.restore(saved)
+        record(state.history)
     callback = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: progress.finish_batches(batch + 1),  # noqa: ARG005
         on_epoch_end=lambda *_: state.keep_weights(),
@@ -119,6 +122,7 @@ def fit(
             state.add(epoch)
             if checkpoint:
                 checkpoint.save(state.arrays())
+            record(state.history)
             progress.finish_epoch(tuple(state.history))
     state.finish()
     return state.history

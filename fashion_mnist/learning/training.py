@@ -2,6 +2,7 @@
 
 import hashlib
 import sys
+from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from time import monotonic
@@ -42,6 +43,7 @@ def train(
     training: Examples,
     validation: Examples | None,
     progress: loop.Progress,
+    record: Callable[[Sequence[Epoch]], None] = lambda _: None,
 ) -> Trained:
     """Train the job's network; call `backend.make_reproducible` before.
 
@@ -51,17 +53,18 @@ def train(
         training: the images to learn from.
         validation: scored after each epoch.
         progress: told how far it is.
+        record: given all epochs, those of an earlier run included, whenever there is another.
 
     Raises:
         LayerError, Diverged: see `networks.build` and `loop.fit`.
-        OSError: a checkpoint cannot be written.
+        OSError: a checkpoint cannot be written, or what `record` writes.
     """
     key = fingerprint(name, job, training, validation)
     checkpoint = Checkpoint(CHECKPOINTS / f"{name}-{key.hex()[:16]}", key)
     network = loop.build(job)
     is_new = checkpoint.load() is None
     started = monotonic()
-    history = loop.fit(network, job, training, validation, progress, checkpoint)
+    history = loop.fit(network, job, training, validation, progress, checkpoint, record)
     took = monotonic() - started
     return Trained(network, history, checkpoint, took if is_new else None)
 
