@@ -53,26 +53,29 @@ def test_no_two_constraints_pin_different_versions_of_a_package():
             assert run.get(package, pinned) == pinned, (name, package)
 
 
-def wheel(folder: Path, name: str, command: str = "") -> str:
+def wheel(folder: Path, name: str, module: str = "good = True\n", command: str = "") -> str:
     """Write a package with a module that is called like it; its lines among the constraints.
 
     Args:
+        module: its code.
         command: a script that the package installs under its name.
     """
     path = folder / f"{name}-1-py3-none-any.whl"
     info = f"{name}-1.dist-info"
     files = {
-        f"{name}.py": "good = True\n",
+        f"{name}.py": module,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-        f"{info}/RECORD": f"{name}.py,,\n{info}/METADATA,,\n{info}/WHEEL,,\n{info}/RECORD,,\n",
     }
     if command:
         files[f"{name}-1.data/scripts/{name}"] = command
-        files[f"{info}/RECORD"] += f"{name}-1.data/scripts/{name},,\n"
+    record = f"{info}/RECORD"
+    files[record] = "".join(f"{file},,\n" for file in (*files, record))
     with zipfile.ZipFile(path, "w") as archive:
         for file, text in files.items():
-            archive.writestr(file, text)
+            entry = zipfile.ZipInfo(file)
+            entry.external_attr = 0o100755 << 16  # a script may be run
+            archive.writestr(entry, text)
     return f"{name}==1 \\\n    --hash=sha256:{sha256(path)}\n"
 
 
@@ -93,7 +96,7 @@ def build_editable(folder, *_):
 @pytest.mark.skipif(shutil.which("uv") is None, reason="no uv")
 @pytest.mark.parametrize("has_uv", [True, False])
 def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path, has_uv: bool):
-    uv = Path(shutil.which("uv"))
+    uv = shutil.which("uv")
     (tmp_path / "tools").mkdir()
     if has_uv:
         (tmp_path / "tools/uv").symlink_to(uv)
@@ -101,36 +104,31 @@ def test_make_installs_no_package_of_which_a_byte_is_altered(tmp_path: Path, has
     packages.mkdir()
     pinned.mkdir()
     (pinned / "run.txt").write_text(wheel(packages, "other") + wheel(packages, "setuptools"))
-    (pinned / "uv.txt").write_text(wheel(packages, "uv", f'#!/bin/sh\nexec {uv} "$@"\n'))
+    start = f'#!/bin/sh\nexec {uv} "$@"\n'
+    (pinned / "uv.txt").write_text(wheel(packages, "uv", command=start))
     shutil.copy(ROOT / "Makefile", tmp_path)
     for folder in (tmp_path, tmp_path / "dvc_parallel"):  # what is installed in place
         folder.mkdir(exist_ok=True)
         (folder / "pyproject.toml").write_text(IN_PLACE)
         (folder / "backend.py").write_text(BACKEND)
         wheel(folder, f"project_{folder.name.replace('-', '_')}")
-    found = {"FIND_LINKS": str(packages), "NO_INDEX": "1"}
-    environment = os.environ | {
-        f"{tool}_{key}": found[key] for tool in ("PIP", "UV") for key in found
-    }
-    environment |= {
-        "PATH": f"{tmp_path}/tools:/usr/bin:/bin",
-        "UV_CACHE_DIR": str(tmp_path / "cache"),
-    }
+    found = {"FIND_LINKS": str(packages), "NO_INDEX": "1", "CACHE_DIR": str(tmp_path / "cache")}
+    environment = {f"{tool}_{key}": found[key] for tool in ("PIP", "UV") for key in found}
+    environment["PATH"] = f"{tmp_path}/tools:/usr/bin:/bin"
 
     def install() -> subprocess.CompletedProcess[str]:
         return subprocess.run(
             ["make", ".venv/installed", f"PYTHON={sys.executable}"],
             cwd=tmp_path,
-            env=environment,
+            env=os.environ | environment,
             capture_output=True,
             text=True,
         )
 
-    for path in packages.iterdir():
-        if path.name.startswith("uv-") and has_uv:
-            continue
+    for name in ("setuptools", "other", *([] if has_uv else ["uv"])):
+        path = packages / f"{name}-1-py3-none-any.whl"
         good = path.read_bytes()
-        path.write_bytes(good.replace(b"good = True", b"good = None"))
+        wheel(packages, name, "good = None\n", start if name == "uv" else "")
         done = install()
         assert done.returncode != 0
         assert re.search("DO NOT MATCH THE HASHES|Hash mismatch", done.stderr), done.stderr

@@ -54,7 +54,10 @@ def of_params() -> Schema:
     definitions = schema["$defs"]
     blocks = {name: _block(name) for name in BLOCKS}
     definitions["Layer"] = _named(_each(LAYERS, keras.layers) | blocks)
-    definitions["Optimizer"] = _named(_each(OPTIMIZERS, keras.optimizers))
+    optimizers = _each(OPTIMIZERS, keras.optimizers)
+    for optimizer in optimizers.values():  # a recipe names its rate
+        optimizer |= {"required": ["learning_rate"], "type": "object"}
+    definitions["Optimizer"] = _named(optimizers)
     definitions["Augmentation"] = _named(_each(AUGMENTATIONS, keras.layers))
     recipe = definitions["Recipe"]["properties"]
     recipe["optimizer"] = _reference("Optimizer")

@@ -23,7 +23,7 @@ PAGE = """<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 {refresh_tag}
-<title>Fashion-MNIST: plots</title>
+<title>Plots</title>
 <script>%s</script>
 <style>
   :root { --paper: #fff; --ink: #1c2126; --soft: #59636e; }
@@ -36,6 +36,9 @@ PAGE = """<!DOCTYPE html>
   main > div { border: none !important; max-width: 100%%; }
   main .vega-embed { max-width: 100%%; }
   main .vega-embed svg.marks { display: block; max-width: 100%%; height: auto; }
+  /* On a phone, a plot scrolls rather than shrinks until nobody can read it. */
+  main > div { overflow-x: auto; }
+  main .vega-embed svg.marks { min-width: 30rem; }
   main img { max-width: 100%%; width: 64rem; }
   main p { margin: 0; color: var(--soft); font-size: 0.8rem; }
 </style>
