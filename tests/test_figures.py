@@ -99,7 +99,7 @@ def test_a_mistake_is_told_in_one_line_that_fits_its_picture():
     evidence = np.ones((10, 28, 28))
     figure = figures.explanations(images, labels, probabilities, evidence, FASHION.classes)
     said = texts(figure)
-    assert said[6] == "Shirt \N{RIGHTWARDS ARROW} T-shirt/top 99.9\N{NO-BREAK SPACE}%"
+    assert said[6] == "Shirt \N{RIGHTWARDS ARROW} T-shirt/top 99.9%"
     figure.canvas.draw()
     for text in figure.texts:
         assert text.get_window_extent().width < figures.EXPLANATIONS.width * figure.dpi

@@ -73,7 +73,7 @@ def test_it_holds_the_figures_of_the_metrics(written: Path, page: Reader):
     scores = json.loads((written / "metrics/test.json").read_text())
     accuracies = [scores[key] for key in ("accuracy", "accuracy_low", "accuracy_high")]
     for accuracy in (*accuracies, results.ORIGINAL_TEST[1]):
-        assert f"{accuracy:.2%}".replace("%", " %") in page.text
+        assert f"{accuracy:.2%}" in page.text
     for loss in (scores["loss"], results.ORIGINAL_TEST[0]):
         assert f"loss {loss:.5f}" in page.text
     for name in ("baseline", "model-1", "model-2"):
@@ -93,7 +93,7 @@ def test_it_describes_data_networks_recipes_and_versions(page: Reader):
         "filters 2, kernel size 3, activation relu",
         "Adam, learning rate 0.01, constant",
         "2 epochs in batches of 32 images",
-        "20 % of the training images are used for validation",
+        "20% of the training images are used for validation",
         "2 candidates, on splits 1, 2",
         "training 400 10 39 to 41 0",
         "None of the training images are test images too",

@@ -179,8 +179,8 @@ def picture(path: Path) -> str:
 
 
 def percent(fraction: float, digits: int = 2) -> str:
-    """A fraction in percent, with a no-break space before the sign."""
-    return f"{100 * fraction:.{digits}f}\N{NO-BREAK SPACE}%"
+    """A fraction in percent."""
+    return f"{fraction:.{digits}%}"
 
 
 def edited_since_last_run() -> list[str]:

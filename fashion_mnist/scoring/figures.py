@@ -115,7 +115,7 @@ def draw_curves(axes: Axes, key: str, histories: Sequence[Sequence[Mapping[str, 
     axes.tick_params(color=SOFT, labelcolor=INK)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
     if key == "accuracy":
-        axes.yaxis.set_major_formatter(PercentFormatter(1, symbol=" %", decimals=0))
+        axes.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["bottom", "left"]].set_color(SOFT)
     axes.grid(color=GRID)
@@ -277,7 +277,7 @@ def _captions(labels: np.ndarray, probabilities: np.ndarray, names: Sequence[str
 
 def percent(confidence: float) -> str:
     """A confidence in percent, which is 100 only if there is no doubt at all."""
-    return f"{min(100 * confidence, 99.9 if confidence < 1 else 100):.1f}\N{NO-BREAK SPACE}%"
+    return f"{min(100 * confidence, 99.9 if confidence < 1 else 100):.1f}%"
 
 
 def _draw_image(figure: Figure, image: np.ndarray, left: float, top: float, edge: float) -> None:
@@ -317,8 +317,8 @@ def answers(
         end = name if len(name) <= LONGEST_NAME else f"...{name[3 - LONGEST_NAME :]}"
         lines = [
             end,
-            f"{classes[first]} {100 * given[first]:.1f} %, "
-            f"{classes[second]} {100 * given[second]:.1f} %",
+            f"{classes[first]} {100 * given[first]:.1f}%, "
+            f"{classes[second]} {100 * given[second]:.1f}%",
             *(f"warning: {sign.partition(':')[0]}" for sign in signs),
         ]
         captions.append("\n".join(lines))
