@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dvc_parallel.screen import Log, Terminal
 
 IDLE = 0.5  # seconds without a message after which what is recorded is written
+# Stages that started together often end together: so many seconds are waited for the second one
+# before `more`, during which its core would stay idle.
+TOGETHER = 0.05
 TAIL = 20  # lines of a failed stage that are shown again
 
 
@@ -79,9 +82,9 @@ def run(
             screen.started(name)
             crew.start(name, work.jobs[name])
         save(False)
-        event = crew.next(0) if running else None
+        idle = sum(tasks[name].threads for name in running) < cores
+        event = crew.next(0 if idle else TOGETHER) if running else None
         if event is None or event[1].kind != "outcome":
-            idle = sum(tasks[name].threads for name in running) < cores
             if more(idle):
                 waiting, patient = _sorted(work, cores)
             elif event is None and not running:
