@@ -1,18 +1,22 @@
 """A small pipeline whose stages a test can hold, fail or kill, run with the real DVC."""
 
+import io
 import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, redirect_stderr, redirect_stdout
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import psutil
 import pytest
 from dvc.repo import Repo
+
+from dvc_parallel.__main__ import guarded, main
 
 ROOT = Path(__file__).parents[2]
 PATIENCE = 60  # seconds
@@ -137,7 +141,11 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def parallel(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return call(folder, sys.executable, "-m", "dvc_parallel", *arguments)
+    """The command, in this process: in one of its own, most of the time would be DVC's import."""
+    output, errors = io.StringIO(), io.StringIO()
+    with chdir(folder), redirect_stdout(output), redirect_stderr(errors):
+        code = guarded(partial(main, arguments))
+    return subprocess.CompletedProcess(arguments, code, output.getvalue(), errors.getvalue())
 
 
 class Pipeline(NamedTuple):

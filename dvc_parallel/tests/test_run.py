@@ -354,38 +354,34 @@ def test_output_that_nobody_reads_ends_the_run_in_silence(fresh: Pipeline) -> No
     assert (fresh.folder / "errors").read_text() == ""
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["trian"], "Stage 'trian' not found inside 'dvc.yaml' file"),
-        (["--jobs", "0"], "--jobs must be a whole number, 1 or more, not 0"),
-        (["--nonsense"], "unrecognized arguments: --nonsense (see dvc-parallel --help)"),
-        (["--dry", "-n", "x"], "--dry shows no experiments: leave it out"),
-    ],
-)
-def test_bad_arguments_are_one_sentence(done: Pipeline, arguments: list[str], said: str) -> None:
-    ended = done.run(*arguments)
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr.startswith(f"error: {said}")
-    assert len(ended.stderr.splitlines()) == 1
+BAD_ARGUMENTS = [
+    (["trian"], "Stage 'trian' not found inside 'dvc.yaml' file"),
+    (["--jobs", "0"], "--jobs must be a whole number, 1 or more, not 0"),
+    (["--nonsense"], "unrecognized arguments: --nonsense (see dvc-parallel --help)"),
+    (["--dry", "-n", "x"], "--dry shows no experiments: leave it out"),
+]
+BAD_DVC_YAML = [
+    ("stages:", "stages: [", "'dvc.yaml', YAML file structure is corrupted (line "),
+    ("[1, 2, 3]", "${absent}", "Could not find 'absent'"),
+    ("[step.py, data.txt]", "[step.py, best.txt]", "both a dependency and an output"),
+    ("cmd:", "command:", "dvc.yaml' validation failed"),
+    ('threads: "${threads}"', "threads: two", "meta.threads must be a whole number, 1 or more"),
+]
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("stages:", "stages: [", "'dvc.yaml', YAML file structure is corrupted (line "),
-        ("[1, 2, 3]", "${absent}", "Could not find 'absent'"),
-        ("[step.py, data.txt]", "[step.py, best.txt]", "both a dependency and an output"),
-        ("cmd:", "command:", "dvc.yaml' validation failed"),
-        ('threads: "${threads}"', "threads: two", "meta.threads must be a whole number, 1 or more"),
-    ],
-)
-def test_a_bad_dvc_yaml_is_one_sentence(done: Pipeline, old: str, new: str, said: str) -> None:
-    done.edit("dvc.yaml", old, new)
-    ended = done.run("--force")
-    assert (ended.returncode, ended.stdout) == (1, "")
-    assert said in ended.stderr
-    assert len(ended.stderr.splitlines()) == 1
+def test_bad_input_is_one_sentence(done: Pipeline) -> None:
+    for arguments, said in BAD_ARGUMENTS:
+        ended = done.run(*arguments)
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert ended.stderr.startswith(f"error: {said}")
+        assert len(ended.stderr.splitlines()) == 1
+    for old, new, said in BAD_DVC_YAML:
+        done.edit("dvc.yaml", old, new)
+        ended = done.run("--force")
+        assert (ended.returncode, ended.stdout) == (1, "")
+        assert said in ended.stderr
+        assert len(ended.stderr.splitlines()) == 1
+        done.edit("dvc.yaml", new, old)
 
 
 def test_outside_of_a_repository(tmp_path: os.PathLike[str]) -> None:

@@ -7,26 +7,24 @@ import pytest
 
 from dvc_parallel.screen import clock, open_screen, progress
 
+PROGRESS = {
+    "epoch  3/8  loss 0.2841": ("count", 0.375),
+    "Epoch 10/10": ("count", 1.0),
+    "[step: 5 of 20]": ("count", 0.25),
+    "40%": ("percent", 0.4),
+    " 40.5% done": ("percent", 0.4),
+    "train:  12%|###      | 12/100 [00:01<00:07]": ("percent", 0.12),
+    "progress: 7 %": ("percent", 0.07),
+    "accuracy 91 %": None,
+    "accuracy: 91.3%": None,
+    "wrote data/1/2 in 3.1 s": None,
+    "epoch 1/0": None,
+    "999%": None,
+}
 
-@pytest.mark.parametrize(
-    ("line", "found"),
-    [
-        ("epoch  3/8  loss 0.2841", ("count", 0.375)),
-        ("Epoch 10/10", ("count", 1.0)),
-        ("[step: 5 of 20]", ("count", 0.25)),
-        ("40%", ("percent", 0.4)),
-        (" 40.5% done", ("percent", 0.4)),
-        ("train:  12%|###      | 12/100 [00:01<00:07]", ("percent", 0.12)),
-        ("progress: 7 %", ("percent", 0.07)),
-        ("accuracy 91 %", None),
-        ("accuracy: 91.3%", None),
-        ("wrote data/1/2 in 3.1 s", None),
-        ("epoch 1/0", None),
-        ("999%", None),
-    ],
-)
-def test_progress(line: str, found: tuple[str, float] | None) -> None:
-    assert progress(line) == found
+
+def test_finds_how_far_a_stage_is() -> None:
+    assert {line: progress(line) for line in PROGRESS} == PROGRESS
 
 
 def test_clock() -> None:

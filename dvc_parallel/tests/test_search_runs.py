@@ -175,57 +175,57 @@ def test_what_still_runs_after_the_grace_is_stopped(
     assert not log(project, "end")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["--minimize", "loss"], "--minimize loss: give FILE:KEY"),
-        (["--minimize", "metrics.csv:loss"], "the file must end in .json, .yaml, .yml or .toml"),
-        (
-            [*X, "--trials", "3", "--maximize", "absent.json:loss"],
-            "no stage of this run writes absent.json",
-        ),
-        (
-            [*X, "--trials", "3", "--minimize", "params.yaml:x"],
-            "no stage of this run writes params.yaml",
-        ),
-        (["other", *X, *SEARCH[3:], "--trials", "3"], "no stage of this run writes metrics.json"),
-        (
-            [*X, "--trials", "3", "--minimize", "metrics.json:los"],
-            "there is no number los; those in it are: loss",
-        ),
-        (["--minimize", "metrics.json:loss", "--maximize", "metrics.json:loss"], "not allowed"),
-        ([*SEARCH[2:], "--trials", "3"], "--minimize needs values to choose from"),
-        ([*SEARCH[2:], "-S", "x=3", "--trials", "3"], "--minimize needs values to choose from"),
-        ([*SEARCH[2:], "-S", "x=interval(1", "--trials", "3"], "-S x=interval(1: "),
-        ([*SEARCH[2:], "-S", "z=interval(1,2)", "--trials", "3"], "Could not override 'z'"),
-        ([*SEARCH[2:], "-S", "no.yaml:x=interval(1,2)", "--trials", "3"], "no file no.yaml"),
-        (["-S", "x=interval(1,2)"], "an interval needs --minimize FILE:KEY"),
-        (["-S", "x=1,2", "--trials", "3"], "--trials needs --minimize FILE:KEY or --maximize"),
-        (["--confirm", "seed=1,2"], "--confirm needs --minimize FILE:KEY or --maximize"),
-        (SEARCH, "a search needs an end: give --minutes, --trials or both"),
-        ([*SEARCH, "--minutes", "0"], "--minutes must be more than 0 minutes"),
-        ([*SEARCH, "--minutes", "nan"], "--minutes must be a number of minutes, 0 or more"),
-        ([*SEARCH, "--trials", "0"], "--trials must be a whole number, 1 or more, not 0"),
-        ([*SEARCH, "--trials", "3", "--seed", "-1"], "--seed must be a whole number, 0 or more"),
-        ([*SEARCH, "--trials", "3", "--grace", "1"], "--grace needs --minutes"),
-        ([*SEARCH, "--minutes", "3", "--grace", "x"], "--grace must be a number of minutes"),
-        ([*SEARCH, "--trials", "3", "--rungs", "z=1,2"], "--rungs z=1: Could not override 'z'"),
-        ([*SEARCH, "--trials", "3", "--rungs", "epochs=1"], "give two or more values"),
-        ([*SEARCH, "--trials", "3", "--rungs", "x=1,2"], "--rungs: x has a value from -S already"),
-        (
-            [*SEARCH, "--trials", "3", "--rungs", "epochs=1,2", "--confirm", "epochs=3,4"],
-            "--confirm: epochs has a value from --rungs already",
-        ),
-        ([*SEARCH, "--trials", "3", "--confirm", "z=1,2"], "--confirm z=1: Could not override"),
-        ([*SEARCH, "--trials", "3", "--name", "a/b"], "Invalid exp name a/b"),
-        ([*SEARCH, "--trials", "3", "--dry"], "--dry shows no experiments"),
-    ],
-)
-def test_bad_input_is_one_sentence(project: Path, arguments: list[str], said: str) -> None:
-    with pytest.raises(InputError) as told:
-        main(arguments)
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+WRONG: list[tuple[list[str], str]] = [
+    (["--minimize", "loss"], "--minimize loss: give FILE:KEY"),
+    (["--minimize", "metrics.csv:loss"], "the file must end in .json, .yaml, .yml or .toml"),
+    (
+        [*X, "--trials", "3", "--maximize", "absent.json:loss"],
+        "no stage of this run writes absent.json",
+    ),
+    (
+        [*X, "--trials", "3", "--minimize", "params.yaml:x"],
+        "no stage of this run writes params.yaml",
+    ),
+    (["other", *X, *SEARCH[3:], "--trials", "3"], "no stage of this run writes metrics.json"),
+    (
+        [*X, "--trials", "3", "--minimize", "metrics.json:los"],
+        "there is no number los; those in it are: loss",
+    ),
+    (["--minimize", "metrics.json:loss", "--maximize", "metrics.json:loss"], "not allowed"),
+    ([*SEARCH[2:], "--trials", "3"], "--minimize needs values to choose from"),
+    ([*SEARCH[2:], "-S", "x=3", "--trials", "3"], "--minimize needs values to choose from"),
+    ([*SEARCH[2:], "-S", "x=interval(1", "--trials", "3"], "-S x=interval(1: "),
+    ([*SEARCH[2:], "-S", "z=interval(1,2)", "--trials", "3"], "Could not override 'z'"),
+    ([*SEARCH[2:], "-S", "no.yaml:x=interval(1,2)", "--trials", "3"], "no file no.yaml"),
+    (["-S", "x=interval(1,2)"], "an interval needs --minimize FILE:KEY"),
+    (["-S", "x=1,2", "--trials", "3"], "--trials needs --minimize FILE:KEY or --maximize"),
+    (["--confirm", "seed=1,2"], "--confirm needs --minimize FILE:KEY or --maximize"),
+    (SEARCH, "a search needs an end: give --minutes, --trials or both"),
+    ([*SEARCH, "--minutes", "0"], "--minutes must be more than 0 minutes"),
+    ([*SEARCH, "--minutes", "nan"], "--minutes must be a number of minutes, 0 or more"),
+    ([*SEARCH, "--trials", "0"], "--trials must be a whole number, 1 or more, not 0"),
+    ([*SEARCH, "--trials", "3", "--seed", "-1"], "--seed must be a whole number, 0 or more"),
+    ([*SEARCH, "--trials", "3", "--grace", "1"], "--grace needs --minutes"),
+    ([*SEARCH, "--minutes", "3", "--grace", "x"], "--grace must be a number of minutes"),
+    ([*SEARCH, "--trials", "3", "--rungs", "z=1,2"], "--rungs z=1: Could not override 'z'"),
+    ([*SEARCH, "--trials", "3", "--rungs", "epochs=1"], "give two or more values"),
+    ([*SEARCH, "--trials", "3", "--rungs", "x=1,2"], "--rungs: x has a value from -S already"),
+    (
+        [*SEARCH, "--trials", "3", "--rungs", "epochs=1,2", "--confirm", "epochs=3,4"],
+        "--confirm: epochs has a value from --rungs already",
+    ),
+    ([*SEARCH, "--trials", "3", "--confirm", "z=1,2"], "--confirm z=1: Could not override"),
+    ([*SEARCH, "--trials", "3", "--name", "a/b"], "Invalid exp name a/b"),
+    ([*SEARCH, "--trials", "3", "--dry"], "--dry shows no experiments"),
+]
+
+
+def test_bad_input_is_one_sentence_and_begins_nothing(project: Path) -> None:
+    for arguments, said in WRONG:
+        with pytest.raises(InputError) as told:
+            main(arguments)
+        assert said in str(told.value)
+        assert "\n" not in str(told.value)
     assert not (project / ".dvc/tmp/parallel/searches").exists()
     assert git(project, "status", "--porcelain") == ""
 

@@ -7,7 +7,6 @@ import types
 import warnings
 from pathlib import Path
 
-import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
@@ -74,22 +73,15 @@ def accepts(before: str | bytes, after: str | bytes) -> bool:
         return False
 
 
-@pytest.mark.parametrize(("accepted", "before", "after"), [edit[1:] for edit in EDITS],
-                         ids=[edit[0] for edit in EDITS])  # fmt: skip
-def test_an_edit_is_accepted_in_both_directions_or_in_none(
-    accepted: bool, before: str, after: str
-) -> None:
-    assert accepts(before, after) == accepts(after, before) == accepted
-
-
-def test_the_readme_has_the_table_of_edits() -> None:
+def test_an_edit_of_the_readmes_table_is_accepted_in_both_directions_or_in_none() -> None:
     lines = (ROOT / "dvc_parallel/README.md").read_text(encoding="utf-8").splitlines()
     table = [tuple(cell.strip() for cell in line.split("|")[1:3]) for line in lines]
-    for name, accepted, *_ in EDITS:
+    for name, accepted, before, after in EDITS:
+        assert accepts(before, after) == accepts(after, before) == accepted, name
         assert (name, "yes" if accepted else "no") in table
 
 
-@pytest.mark.parametrize(("before", "after"), [
+SUBTLE = [
     ("def f():\n    x = 1\n", "def f():\n    x: (yield) = 1\n"),  # a generator now
     ("class C:\n    def f(self): x = 1\n", "class C:\n    def f(self): x: super = 1\n"),  # a cell
     ("def f():\n    global x\n    x = 1\n", "def f():\n    global x\n    x: int = 1\n"),  # an error
@@ -100,21 +92,27 @@ def test_the_readme_has_the_table_of_edits() -> None:
     ("try: f()\nfinally: pass\n", "f()\n"),
     ("x = 1", "x = 1\n\0"),
     ("x = 1", "x = " + "(" * 500 + "1" + ")" * 500),
-])  # fmt: skip
-def test_a_subtle_change_is_none_of_form(before: str, after: str | bytes) -> None:
-    assert not accepts(before, after)
-    assert not accepts(after, before)
+]  # fmt: skip
 
 
-@pytest.mark.parametrize(("before", "after", "found"), [
+def test_a_subtle_change_is_none_of_form() -> None:
+    for before, after in SUBTLE:
+        assert not accepts(before, after), after
+        assert not accepts(after, before), after
+
+
+DIFFERENCES = [
     ("x = 1\ny = 2\n", "# Two.\nx = 1\ny = 3\n", Difference(3, "y = 3", "y = 2")),
     ("import b\n", "import a\nimport b\n", Difference(1, "import a", "import b")),
     ("f()\n", "f()\ng()\n", Difference(2, "g()", "")),
     ("def f():\n    g()\n    h()\n", "def f():\n    g()  # no h\n", Difference(2, "", "h()")),
     ("f(\n    a=1,\n    b=2,\n)\n", "f(\n    a=1,\n    b=3,\n)\n", Difference(3, "b=3,", "b=2,")),
-])  # fmt: skip
-def test_names_the_first_difference(before: str, after: str, found: Difference) -> None:
-    assert difference(before.encode(), after.encode()) == found
+]  # fmt: skip
+
+
+def test_names_the_first_difference() -> None:
+    for before, after, found in DIFFERENCES:
+        assert difference(before.encode(), after.encode()) == found
 
 
 SOURCES = {
