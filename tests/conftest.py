@@ -192,13 +192,12 @@ def copy_files(path: Path) -> None:
 
 
 def begun(path: Path, message: str) -> Workspace:
-    """A repository whose first commit is all that lies there, as few files: copies are quick."""
+    """A repository whose first commit is all that lies there."""
     workspace = Workspace(path)
     workspace.git("init", "-q")
     workspace.git("config", "user.name", "Test")
     workspace.git("config", "user.email", "test@example.invalid")
     commit(workspace, message)
-    workspace.git("gc", "-q")
     return workspace
 
 
@@ -234,7 +233,9 @@ def new_workspace(path: Path, data: Path) -> Workspace:
         baseline__architecture="tiny",
         baseline__recipe="quick",
     )
-    return begun(path, "The project with a small data set")
+    begun(path, "The project with a small data set")
+    workspace.git("gc", "-q")  # few files: tests copy them often
+    return workspace
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dvc.cli import main as dvc
 
 from comparison.talk import params as comparison
-from tests.conftest import ROOT, Call, Workspace, tiny_set
+from tests.conftest import ROOT, Call, Said, Workspace, tiny_set
 
 PAGES = [
     "README.md",
@@ -29,8 +30,10 @@ INSTEAD = {
     r"(cd comparison && )?python -m dvc_parallel --accept": "python -m dvc_parallel --help",
 }
 ENTRY = re.compile(r"(architectures|recipes):\n((?: .*\n)+)")
-# All run in this process but one, which no other test runs in a process of its own.
-PROGRAM = re.compile(r"python -m fashion_mnist ((?!export$).*)")
+# What runs in this process, where its libraries are loaded once; no other test has a process for
+# `export`. In a block with a `cd`, nothing does.
+IN_PROCESS = re.compile(r"(dvc|python -m fashion_mnist) ((?!export$|.*--help).*)")
+SLOW = {"comparison/notes.md"}  # computes the table of 48 models
 
 
 def text_of(page: str) -> str:
@@ -73,18 +76,32 @@ def add_examples(page: str, workspace: Workspace) -> list[tuple[str, str]]:
     return added
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if any(as_run(page))])
+def run_here(workspace: Workspace, call: Call, program: str, arguments: list[str]) -> Said:
+    if program != "dvc":
+        return call(workspace.path, "fashion_mnist.__main__", *arguments)
+    with chdir(workspace.path):
+        return Said(dvc(arguments), "", "")
+
+
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow if page in SLOW else ())
+        for page in PAGES
+        if any(as_run(page))
+    ],
+)
 def test_every_command_of_a_page_works(
     real_project: Workspace, call: Call, tmp_path: Path, page: str
 ):
-    """The project's own commands run in this process, all others in a shell."""
     workspace = real_project.copy(tmp_path / "project")
     add_examples(page, workspace)
     for script in as_run(page):
-        for is_own, lines in itertools.groupby(script, PROGRAM.fullmatch):
-            if is_own:
-                done = call(workspace.path, "fashion_mnist.__main__", *shlex.split(is_own[1]))
-                assert done.code == 0, f"{is_own[0]}\n{done.err}"
+        moves = any(line.startswith("cd ") for line in script)
+        for here, lines in itertools.groupby(script, IN_PROCESS.fullmatch):
+            if here and not moves:
+                done = run_here(workspace, call, here[1], shlex.split(here[2]))
+                assert done.code == 0, f"{here[0]}\n{done.err}"
                 continue
             written = "\n".join(["set -ex", *lines])
             ran = workspace.run("bash", "-c", written)
@@ -111,11 +128,19 @@ def test_keras_takes_every_network_and_recipe_of_a_page(
         trial.check(jobs.job(values, **chosen, train=train, kind=FASHION))
 
 
-NETWORKS = ("inception", "densenet", "squeeze-and-excite", "vision-transformer", "lstm-over-rows")
-
-
+@pytest.mark.parametrize(
+    "name",
+    [
+        "squeeze-and-excite",
+        "lstm-over-rows",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("inception", "densenet", "vision-transformer")
+        ),
+    ],
+)
 def test_a_network_of_branches_or_sequences_is_trained_saved_read_back_and_exported(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     from fashion_mnist.exporting import onnx
     from fashion_mnist.learning import saving
@@ -123,25 +148,22 @@ def test_a_network_of_branches_or_sequences_is_trained_saved_read_back_and_expor
     from fashion_mnist.model_files import loading
     from tests.jobs import FASHION, job, run
 
+    monkeypatch.chdir(tmp_path)
     images, labels = tiny_set(100, seed=1)
-    pixels = images[..., np.newaxis] / np.float32(255)
     page = "".join(
         body for _, body in ENTRY.findall("".join(blocks("docs/architectures.md", "yaml")))
     )
-    for name in NETWORKS:
-        (tmp_path / name).mkdir()
-        monkeypatch.chdir(tmp_path / name)
-        (listed,) = re.findall(rf"^  {name}:\n((?:    .*\n)+)", page, re.MULTILINE)
-        planned = job(listed, epochs=1)
-        with subtests.test(name):
-            network = run(planned, Examples(images, labels)).network
-            saving.save(network, "model.h5", FASHION.classes)
-            loaded = loading.load("model.h5", None)
-            assert loaded.notes == []
-            found = loaded.model.predict(pixels, verbose=0)
-            np.testing.assert_allclose(found, network.predict(pixels, verbose=0), atol=1e-5)
-            _, difference = onnx.to_onnx(loaded.model, loaded.kind.classes)
-            assert difference < 1e-5
+    (listed,) = re.findall(rf"^  {name}:\n((?:    .*\n)+)", page, re.MULTILINE)
+    planned = job(listed, epochs=1)
+    network = run(planned, Examples(images, labels)).network
+    saving.save(network, "model.h5", FASHION.classes)
+    loaded = loading.load("model.h5", None)
+    assert loaded.notes == []
+    pixels = images[..., np.newaxis] / np.float32(255)
+    found = loaded.model.predict(pixels, verbose=0)
+    np.testing.assert_allclose(found, network.predict(pixels, verbose=0), atol=1e-5)
+    _, difference = onnx.to_onnx(loaded.model, loaded.kind.classes)
+    assert difference < 1e-5
 
 
 def test_every_local_link_of_a_page_leads_to_a_file():
