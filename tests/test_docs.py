@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dvc.cli import main as dvc
 
 from comparison.talk import params as comparison
-from tests.conftest import ROOT, Call, Said, Workspace, tiny_set
+from tests.conftest import ROOT, Call, Workspace, tiny_set
 
 PAGES = [
     "README.md",
@@ -30,9 +29,8 @@ INSTEAD = {
     r"(cd comparison && )?python -m dvc_parallel --accept": "python -m dvc_parallel --help",
 }
 ENTRY = re.compile(r"(architectures|recipes):\n((?: .*\n)+)")
-# What runs in this process, where its libraries are loaded once; no other test has a process for
-# `export`. In a block with a `cd`, nothing does.
-IN_PROCESS = re.compile(r"(dvc|python -m fashion_mnist) ((?!export$|.*--help).*)")
+# All run in this process but one, which no other test runs in a process of its own.
+PROGRAM = re.compile(r"python -m fashion_mnist ((?!export$).*)")
 SLOW = {"comparison/notes.md"}  # computes the table of 48 models
 
 
@@ -76,13 +74,6 @@ def add_examples(page: str, workspace: Workspace) -> list[tuple[str, str]]:
     return added
 
 
-def run_here(workspace: Workspace, call: Call, program: str, arguments: list[str]) -> Said:
-    if program != "dvc":
-        return call(workspace.path, "fashion_mnist.__main__", *arguments)
-    with chdir(workspace.path):
-        return Said(dvc(arguments), "", "")
-
-
 @pytest.mark.parametrize(
     "page",
     [
@@ -94,14 +85,14 @@ def run_here(workspace: Workspace, call: Call, program: str, arguments: list[str
 def test_every_command_of_a_page_works(
     real_project: Workspace, call: Call, tmp_path: Path, page: str
 ):
+    """The project's own commands run in this process, all others in a shell."""
     workspace = real_project.copy(tmp_path / "project")
     add_examples(page, workspace)
     for script in as_run(page):
-        moves = any(line.startswith("cd ") for line in script)
-        for here, lines in itertools.groupby(script, IN_PROCESS.fullmatch):
-            if here and not moves:
-                done = run_here(workspace, call, here[1], shlex.split(here[2]))
-                assert done.code == 0, f"{here[0]}\n{done.err}"
+        for is_own, lines in itertools.groupby(script, PROGRAM.fullmatch):
+            if is_own:
+                done = call(workspace.path, "fashion_mnist.__main__", *shlex.split(is_own[1]))
+                assert done.code == 0, f"{is_own[0]}\n{done.err}"
                 continue
             written = "\n".join(["set -ex", *lines])
             ran = workspace.run("bash", "-c", written)
