@@ -84,86 +84,91 @@ POOLINGS = {
 WITHOUT_A_VALUE = {"name", "kwargs", "self"}
 
 
-def with_each_value(layer: str, arguments: dict[str, list]) -> list[str]:
-    return [f"{layer}{name}: {value}}}" for name, values in arguments.items() for value in values]
+def each_value(arguments: dict[str, list]) -> list[str]:
+    return [f"{{{name}: {value}}}" for name, values in arguments.items() for value in values]
 
 
-@pytest.mark.parametrize(
-    ("cls", "tried"),
-    [
+def test_every_argument_of_a_layer_with_a_cheaper_kernel_is_tried():
+    for cls, tried in (
         (keras.layers.BatchNormalization, NORMALIZATIONS),
         (keras.layers.MaxPooling2D, POOLINGS),
         (keras.layers.Dropout, {"rate", "noise_shape", "seed"}),  # see below
-    ],
-)
-def test_every_argument_of_a_layer_with_a_cheaper_kernel_is_tried(cls: type, tried: dict):
-    assert set(inspect.signature(cls.__init__).parameters) - WITHOUT_A_VALUE <= set(tried)
+    ):
+        declared = set(inspect.signature(cls.__init__).parameters) - WITHOUT_A_VALUE
+        assert declared <= set(tried), cls
 
 
 NORMALIZED = f"- {CONV}, use_bias: false}}\n- BatchNormalization"
-STEPS = [
-    *(f"- {CONV}, activation: relu}}\n- {POOL[:-1]}, padding: same}}",),
-    *(
-        f"- {CONV}, activation: relu}}\n- MaxPooling2D: {{{each}"
-        for each in with_each_value("", POOLINGS)
-    ),
-    f"- {CONV}, activation: relu, {PENALIZED}}}\n- {POOL}",
-    f"- {CONV}, activation: relu, kernel_regularizer: l2, bias_regularizer: l1, "
-    f"kernel_constraint: max_norm}}\n- {POOL}",
-    f"- {CONV}}}\n- ReLU\n- {POOL}",
-    f"- {CONV}}}\n- ReLU: {{{PENALIZED}}}\n- {POOL}",
-    f"- {CONV}}}\n- Activation: {{activation: relu, {PENALIZED}}}\n- {POOL}",
-    f"- {CONV}}}\n- Dense: {{units: 3, activation: relu, {PENALIZED}}}\n- {POOL}",
-    f"{NORMALIZED}\n- ReLU",
-    *(f"{NORMALIZED}: {{{each}" for each in with_each_value("", NORMALIZATIONS)),
-    "- ResidualBlock: {filters: 4}",
-    # In front of a Flatten: a batch of vectors is normalized by Keras.
-    "- Flatten\n- BatchNormalization\n- Reshape: {target_shape: [784]}",
-    # One value a channel.
-    f"- GlobalAveragePooling2D: {{keepdims: true}}\n- BatchNormalization\n- {CONV[:-1]}1}}",
-]
-
-
-@pytest.mark.parametrize("in_half", [False, True], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("text", STEPS, ids=lambda text: text.replace("\n", ""))
-def test_a_training_step_gives_the_same_as_with_keras(
-    text: str, in_half: bool, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: in_half)
-    theirs, ours = network(text), network(text)
-    with precision.half_precision(theirs):
-        expected = step(theirs)
-    with cheaper(ours), precision.half_precision(ours):
-        found = step(ours)
-    rounding = 0.05 if in_half else 1e-3  # a penalized normalization cancels sums
-    for name in expected._fields:
-        for a, b in zip(getattr(expected, name), getattr(found, name), strict=True):
-            scale = max(np.abs(a).max(initial=0), 1e-2)
-            np.testing.assert_allclose(b / scale, a / scale, atol=rounding, rtol=0, err_msg=name)
-
-
-@pytest.mark.parametrize(
-    ("text", "kinds"),
-    [
-        (f"- {CONV}, activation: relu}}\n- {POOL}", {"_RectifiedMaxPooling"}),
-        (f"- {CONV}}}\n- ReLU\n- {POOL}", {"_RectifiedMaxPooling", "_Identity"}),
-        (f"{NORMALIZED}\n- ReLU", {"_FusedBatchNormalization"}),
-        ("- ResidualBlock: {filters: 4}", {"_FusedBatchNormalization"}),
-        ("- Dropout: {rate: 0.5}", {"_ByteDropout"}),
-        (f"- {CONV}, activation: elu}}\n- {POOL}", set()),
-        (f"- {CONV}, activation: relu, {PENALIZED}}}\n- {POOL}", set()),
-        (f"- {CONV}}}\n- ReLU: {{max_value: 6}}\n- {POOL}", set()),
-        (f"- {CONV}, activation: relu}}\n- AveragePooling2D: {{pool_size: 2}}", set()),
-        ("- BatchNormalization: {renorm: true}", set()),
-        ("- BatchNormalization: {scale: false}", set()),
-        ("- SpatialDropout2D: {rate: 0.5}", set()),
+STEPS = {
+    "pooling": [
+        f"- {CONV}, activation: relu}}\n- {POOL[:-1]}, padding: same}}",
+        *(f"- {CONV}, activation: relu}}\n- MaxPooling2D: {each}" for each in each_value(POOLINGS)),
+        f"- {CONV}, activation: relu, {PENALIZED}}}\n- {POOL}",
+        f"- {CONV}, activation: relu, kernel_regularizer: l2, bias_regularizer: l1, "
+        f"kernel_constraint: max_norm}}\n- {POOL}",
+        f"- {CONV}}}\n- ReLU\n- {POOL}",
+        f"- {CONV}}}\n- ReLU: {{{PENALIZED}}}\n- {POOL}",
+        f"- {CONV}}}\n- Activation: {{activation: relu, {PENALIZED}}}\n- {POOL}",
+        f"- {CONV}}}\n- Dense: {{units: 3, activation: relu, {PENALIZED}}}\n- {POOL}",
     ],
-)
-def test_only_what_computes_the_same_is_replaced(text: str, kinds: set[str]):
-    model = network(text)
-    with cheaper(model):
-        used = {type(layer).__name__ for layer in model.layers}
-    assert {kind for kind in used if kind.startswith("_")} == kinds
+    "normalization": [
+        f"{NORMALIZED}\n- ReLU",
+        *(f"{NORMALIZED}: {each}" for each in each_value(NORMALIZATIONS)),
+        "- ResidualBlock: {filters: 4}",
+        # In front of a Flatten: a batch of vectors is normalized by Keras.
+        "- Flatten\n- BatchNormalization\n- Reshape: {target_shape: [784]}",
+        # One value a channel.
+        f"- GlobalAveragePooling2D: {{keepdims: true}}\n- BatchNormalization\n- {CONV[:-1]}1}}",
+    ],
+}
+
+
+@pytest.mark.parametrize("kernel", STEPS)
+def test_a_training_step_gives_the_same_as_with_keras(
+    kernel: str, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
+):
+    for text in STEPS[kernel]:
+        model = network(text)
+        start = model.get_weights()
+        for dtype, rounding in {"float32": 1e-3, "bfloat16": 0.05}.items():
+            monkeypatch.setattr(precision, "has_fast_bfloat16", lambda x=dtype: x == "bfloat16")
+            with subtests.test(text.replace("\n", " "), dtype=dtype):
+                model.set_weights(start)
+                with precision.half_precision(model):
+                    expected = step(model)
+                model.set_weights(start)
+                with cheaper(model), precision.half_precision(model):
+                    found = step(model)
+                for name in expected._fields:
+                    for a, b in zip(getattr(expected, name), getattr(found, name), strict=True):
+                        scale = max(np.abs(a).max(initial=0), 1e-2)
+                        np.testing.assert_allclose(
+                            b / scale, a / scale, atol=rounding, rtol=0, err_msg=name
+                        )
+
+
+USED = {
+    f"- {CONV}, activation: relu}}\n- {POOL}": {"_RectifiedMaxPooling"},
+    f"- {CONV}}}\n- ReLU\n- {POOL}": {"_RectifiedMaxPooling", "_Identity"},
+    f"{NORMALIZED}\n- ReLU": {"_FusedBatchNormalization"},
+    "- ResidualBlock: {filters: 4}": {"_FusedBatchNormalization"},
+    "- Dropout: {rate: 0.5}": {"_ByteDropout"},
+    f"- {CONV}, activation: elu}}\n- {POOL}": set(),
+    f"- {CONV}, activation: relu, {PENALIZED}}}\n- {POOL}": set(),
+    f"- {CONV}}}\n- ReLU: {{max_value: 6}}\n- {POOL}": set(),
+    f"- {CONV}, activation: relu}}\n- AveragePooling2D: {{pool_size: 2}}": set(),
+    "- BatchNormalization: {renorm: true}": set(),
+    "- BatchNormalization: {scale: false}": set(),
+    "- SpatialDropout2D: {rate: 0.5}": set(),
+}
+
+
+def test_only_what_computes_the_same_is_replaced(subtests: pytest.Subtests):
+    for text, kinds in USED.items():
+        model = network(text)
+        with subtests.test(text.replace("\n", " ")), cheaper(model):
+            used = {type(layer).__name__ for layer in model.layers}
+            assert {kind for kind in used if kind.startswith("_")} == kinds
 
 
 def test_the_network_is_keras_own_again_afterwards():
@@ -185,13 +190,13 @@ def dropped(rate: float, shape: tuple[int, ...] = (100, 31, 17), **arguments: An
     return layer(np.ones(shape, np.float32), training=True).numpy()
 
 
-@pytest.mark.parametrize("rate", [0.0625, 0.075, 0.3, 0.5, 0.999])
-def test_dropout_drops_its_rate_in_steps_of_a_256th(rate: float):
-    left = dropped(rate)
-    exact = min(round(rate * 256), 255) / 256
-    assert set(np.unique(left)) == {0, np.float32(1 / (1 - exact))}
-    assert (left == 0).mean() == pytest.approx(exact, abs=0.005)
-    assert left.mean() == pytest.approx(1, abs=0.1)
+def test_dropout_drops_its_rate_in_steps_of_a_256th():
+    for rate in (0.0625, 0.075, 0.3, 0.5, 0.999):
+        left = dropped(rate)
+        exact = min(round(rate * 256), 255) / 256
+        assert set(np.unique(left)) == {0, np.float32(1 / (1 - exact))}, rate
+        assert (left == 0).mean() == pytest.approx(exact, abs=0.005), rate
+        assert left.mean() == pytest.approx(1, abs=0.1), rate
 
 
 def test_dropout_draws_anew_in_each_step_and_the_same_in_each_run():
