@@ -311,8 +311,9 @@ def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(autouse=True)
-def no_large_memory_is_taken() -> Iterator[None]:
+@contextlib.contextmanager
+def little_memory() -> Iterator[None]:
+    """Check that no more than 256 MiB is taken within it."""
     resource = pytest.importorskip("resource")
 
     def peak() -> int:
@@ -322,6 +323,12 @@ def no_large_memory_is_taken() -> Iterator[None]:
     before = peak()
     yield
     assert peak() - before < 256 * 2**20
+
+
+@pytest.fixture(autouse=True)
+def no_large_memory_is_taken() -> Iterator[None]:
+    with little_memory():
+        yield
 
 
 def changed_text(text: bytes | str, attack: Attack, trap: Path) -> str:
@@ -359,29 +366,29 @@ def write_archive(path: Path, members: dict[str, bytes], **options: int) -> None
             archive.writestr(name, data)
 
 
-@pytest.mark.parametrize("suffix", [".h5", ".keras"])
-def test_the_file_is_good_but_for_the_attack(good: Path, tmp_path: Path, suffix: str):
-    path = tampered(good, tmp_path / f"x{suffix}", Attack(suffix, ""), tmp_path / "trap")
-    assert loading.load_model(path, FASHION).count_params() == 13_550
+def test_the_file_is_good_but_for_the_attack(good: Path, tmp_path: Path):
+    for suffix in (".h5", ".keras"):
+        path = tampered(good, tmp_path / f"x{suffix}", Attack(suffix, ""), tmp_path / "trap")
+        assert loading.load_model(path, FASHION).count_params() == 13_550, suffix
 
 
-@pytest.mark.parametrize("name", ATTACKS)
 def test_a_hostile_file_is_refused(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
-    attack = ATTACKS[name]
     folder = tmp_path / "here"
     folder.mkdir()
     monkeypatch.chdir(folder)
-    path = tampered(good, tmp_path / f"x{attack.suffix}", attack, tmp_path / "trap")
-    started = time.monotonic()
-    with pytest.raises(InputError) as refused:
-        loading.load_model(path, FASHION)
-    assert attack.said in str(refused.value)
-    assert "\n" not in str(refused.value)
-    assert time.monotonic() - started < 20
-    assert not list(folder.iterdir())
-    assert not (tmp_path / "trap").exists()
+    for name, attack in ATTACKS.items():
+        path = tampered(good, tmp_path / f"x{attack.suffix}", attack, tmp_path / "trap")
+        with subtests.test(name), little_memory():
+            started = time.monotonic()
+            with pytest.raises(InputError) as refused:
+                loading.load_model(path, FASHION)
+            assert attack.said in str(refused.value)
+            assert "\n" not in str(refused.value)
+            assert time.monotonic() - started < 20
+            assert not list(folder.iterdir())
+            assert not (tmp_path / "trap").exists()
 
 
 def test_cve_2021_37678_a_description_in_yaml_is_no_description(good: Path, tmp_path: Path):
@@ -394,44 +401,42 @@ def test_cve_2021_37678_a_description_in_yaml_is_no_description(good: Path, tmp_
     assert not (tmp_path / "trap").exists()
 
 
-@pytest.mark.parametrize(
-    "member",
-    ["../../trap", "/trap", "assets/../../../trap", "..\\..\\trap"],
-)
 def test_cve_2025_12060_and_12638_no_member_of_an_archive_is_unpacked(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
     path = tampered(good, tmp_path / "x.keras", Attack(".keras", ""), tmp_path)
     with zipfile.ZipFile(path, "a") as archive:
-        archive.writestr(member, "x")
+        for member in ("../../trap", "/trap", "assets/../../../trap", "..\\..\\trap"):
+            archive.writestr(member, "x")
     loading.load_model(path, FASHION)
     assert sorted(each.name for each in tmp_path.rglob("*")) == ["a", "b", "x.keras"]
 
 
-@pytest.mark.parametrize("name", ["../../trap", "/trap", "..\\trap"])
 def test_cve_2026_12479_a_layer_named_like_a_path_writes_nothing(
-    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    good: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     (tmp_path / "a/b").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "a/b")
-    path = tampered(good, tmp_path / "x.keras", Attack(".keras", "", last(name=name)), tmp_path)
-    with contextlib.suppress(InputError):
-        loading.load_model(path, FASHION)
-    assert sorted(each.name for each in tmp_path.rglob("*")) == ["a", "b", "x.keras"]
+    for name in ("../../trap", "/trap", "..\\trap"):
+        path = tampered(good, tmp_path / "x.keras", Attack(".keras", "", last(name=name)), tmp_path)
+        with contextlib.suppress(InputError):
+            loading.load_model(path, FASHION)
+        assert sorted(each.name for each in tmp_path.rglob("*")) == ["a", "b", "x.keras"], name
 
 
-@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
-def test_a_zip_bomb_is_not_unpacked(good: Path, tmp_path: Path, member: str):
-    with zipfile.ZipFile(good / "model.keras") as archive:
-        members = {name: archive.read(name) for name in archive.namelist()}
-    members[member] = bytes(2**29)
+def test_a_zip_bomb_is_not_unpacked(good: Path, tmp_path: Path, subtests: pytest.Subtests):
     path = tmp_path / "x.keras"
-    write_archive(path, members, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
-    members.clear()
-    with pytest.raises(InputError, match="in it is larger than"):
-        loading.load_model(path, FASHION)
+    for member in ("config.json", "model.weights.h5"):
+        with zipfile.ZipFile(good / "model.keras") as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        members[member] = bytes(300 * 2**20)  # more than `little_memory` allows
+        write_archive(path, members, compression=zipfile.ZIP_DEFLATED, compresslevel=1)
+        members.clear()
+        refused = pytest.raises(InputError, match="in it is larger than")
+        with subtests.test(member), little_memory(), refused:
+            loading.load_model(path, FASHION)
 
 
 def test_a_file_that_is_an_archive_and_hdf5_is_read_as_its_name_says(good: Path, tmp_path: Path):
@@ -445,9 +450,9 @@ def test_a_file_that_is_an_archive_and_hdf5_is_read_as_its_name_says(good: Path,
 def test_a_file_over_which_the_hdf5_library_hangs_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(hdf5, "MOST_SECONDS", 5)
+    monkeypatch.setattr(hdf5, "MOST_SECONDS", 2)
     shutil.copy(ROOT / "fuzz/corpus/hdf5/hangs", tmp_path / "x.h5")
-    with pytest.raises(InputError, match="is not a Keras model"):
+    with pytest.raises(InputError, match="takes over 2 s to read"):
         loading.load_model(tmp_path / "x.h5", FASHION)
 
 
