@@ -24,69 +24,53 @@ def sentence(text: str, how: str = ADAM, **changes: object) -> str:
     return message.removeprefix("params.yaml: ")
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        ('Rescaling: {scale: "0.1"}', ".scale: must be a number, not the text '0.1': remove the"),
-        ("Rescaling: {scale: {a: 1}}", ".scale: must be a number, not {'a': 1}"),
-        ("Rescaling: {scale: .inf}", ".scale: must be a finite number, not inf"),
-        (
-            'Dropout: {rate: "0.1"}',
-            ".rate: must be a number, not the text '0.1': remove the quotes",
-        ),
-        ("Dropout: {rate: low}", ".rate: must be a number, not 'low'"),
-        ("Dropout: {rate: 2}", ": Invalid value received for argument `rate`, expected a float"),
-        ("Dropout", ".rate: is missing"),
-        ("Conv2D: {kernel_size: 3}", ".filters: is missing"),
-        ("Conv2D: {filters: yes, kernel_size: 3}", ".filters: must be a whole number, not 'yes'"),
-        ("Conv2D: {filters: true, kernel_size: 3}", ".filters: must be a whole number, not True"),
-        ("Conv2D: {filters: 4.0, kernel_size: 3}", ".filters: must be a whole number, not 4.0"),
-        ("Conv2D: {filters: 4, kernel_size: (3,3)}", ": write a pair as [3, 3], not as (3, 3)"),
-        ("Conv2D: {filters: 4, kernel_size: (3, 3)}", ": write a pair as [3, 3], not as (3, 3)"),
-        ("Conv2D: {filters: 4, kernel_size: [3, 0.5]}", ".kernel_size: must be a whole number"),
-        ("Conv2D: {filters: 4, kernel_size: 3, use_bias: no}", ".use_bias: must be true or false"),
-        (
-            "Conv2D: {filters: 4, kernel_size: 3, activation: ReLU}",
-            ".activation: no activation is named 'ReLU'; did you mean relu?",
-        ),
-        (
-            "Dense: {units: 10, activation: softmax_v2}",
-            ".activation: no activation is named 'softmax_v2'; did you mean softmax?",
-        ),
-        (
-            "Conv2D: {filter: 3, kernel_size: 3}",
-            " has no argument 'filter'; did you mean filters?",
-        ),
-        (
-            "Conv2D: {filters: 3, kernel_size: 30}",
-            " cannot take an input (28, 28, 1): Computed output size would be zero or negative",
-        ),
-        (
-            "Reshape: {target_shape: [27, 27]}",
-            " cannot take an input (28, 28, 1): The total size of the tensor must be unchanged",
-        ),
-        (
-            "Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
-            ": layers give (14, 14, 1) and shortcut (7, 7, 1); only equal shapes can be added",
-        ),
-        (
-            "Concatenate: {branches: [[], [MaxPooling2D]]}",
-            ": its branches give (28, 28, 1), (14, 14, 1): A `Concatenate` layer requires inputs",
-        ),
-        ("BatchNormalization: {momentum: 9}", ".momentum: must be at least 0 and less than 1, not"),
-        ("BatchNormalization: {momentum: 1}", ".momentum: must be at least 0 and less than 1, not"),
-        ("BatchNormalization: {epsilon: -1}", ".epsilon: must be at least 0, not -1"),
-        ("Softmax: {axis: 0}", ".axis: must not be 0, along which the images of a batch lie"),
-        ("UnitNormalization: {axis: [0, 1]}", ".axis: must not be 0, along which the images of a"),
-        (
-            "Rescaling: {scale: 1/255}",
-            ".scale: must be a number, not '1/255'; images are in [0, 1] already",
-        ),
-    ],
-)
-def test_a_mistake_in_a_layer_is_named_by_its_place(layer: str, message: str):
-    said = sentence(f"- {layer}\n{CLASSIFIER}")
-    assert said.startswith(f"architectures.x[0].{layer.partition(':')[0]}{message}")
+LAYERS = [
+    ("Rescaling: {scale: {a: 1}}", ".scale: must be a number, not {'a': 1}"),
+    ("Dropout: {rate: low}", ".rate: must be a number, not 'low'"),
+    ("Dropout: {rate: 2}", ": Invalid value received for argument `rate`, expected a float"),
+    ("Dropout", ".rate: is missing"),
+    ("Conv2D: {kernel_size: 3}", ".filters: is missing"),
+    ("Conv2D: {filters: yes, kernel_size: 3}", ".filters: must be a whole number, not 'yes'"),
+    ("Conv2D: {filters: true, kernel_size: 3}", ".filters: must be a whole number, not True"),
+    ("Conv2D: {filters: 4.0, kernel_size: 3}", ".filters: must be a whole number, not 4.0"),
+    ("Conv2D: {filters: 4, kernel_size: [3, 0.5]}", ".kernel_size: must be a whole number"),
+    ("Conv2D: {filters: 4, kernel_size: 3, use_bias: no}", ".use_bias: must be true or false"),
+    (
+        "Conv2D: {filter: 3, kernel_size: 3}",
+        " has no argument 'filter'; did you mean filters?",
+    ),
+    (
+        "Conv2D: {filters: 3, kernel_size: 30}",
+        " cannot take an input (28, 28, 1): Computed output size would be zero or negative",
+    ),
+    (
+        "Reshape: {target_shape: [27, 27]}",
+        " cannot take an input (28, 28, 1): The total size of the tensor must be unchanged",
+    ),
+    (
+        "Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
+        ": layers give (14, 14, 1) and shortcut (7, 7, 1); only equal shapes can be added",
+    ),
+    (
+        "Concatenate: {branches: [[], [MaxPooling2D]]}",
+        ": its branches give (28, 28, 1), (14, 14, 1): A `Concatenate` layer requires inputs",
+    ),
+    ("BatchNormalization: {momentum: 1}", ".momentum: must be at least 0 and less than 1, not"),
+    ("BatchNormalization: {epsilon: -1}", ".epsilon: must be at least 0, not -1"),
+    ("Softmax: {axis: 0}", ".axis: must not be 0, along which the images of a batch lie"),
+    ("UnitNormalization: {axis: [0, 1]}", ".axis: must not be 0, along which the images of a"),
+    (
+        "Rescaling: {scale: 1/255}",
+        ".scale: must be a number, not '1/255'; images are in [0, 1] already",
+    ),
+]
+
+
+def test_a_mistake_in_a_layer_is_named_by_its_place(subtests: pytest.Subtests):
+    for layer, message in LAYERS:
+        with subtests.test(layer):
+            said = sentence(f"- {layer}\n{CLASSIFIER}")
+            assert said.startswith(f"architectures.x[0].{layer.partition(':')[0]}{message}")
 
 
 def test_a_mistake_within_blocks_is_named_by_its_place():
@@ -101,93 +85,93 @@ PROBABILITIES = (
 TEN = "the last layer must give 10 class probabilities per image, not an output"
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        (
-            "- Flatten\n- Dense: {units: 9, activation: softmax}",
-            f"{TEN} (9,): write `units: classes`",
-        ),
-        (
-            "- Dense: {units: 10, activation: softmax}",
-            f"{TEN} (28, 28, 10): write `units: classes`",
-        ),
-        ("- Flatten\n- Dense: {units: 10}", PROBABILITIES),
-        ("- Flatten\n- Dense: {units: 10, activation: sigmoid}", PROBABILITIES),
-        (
-            "- ReLU: {name: a}\n- ReLU: {name: a}\n" + CLASSIFIER,
-            'The name "a" is used 2 times in the model',
-        ),
-        (
-            f"- Reshape: {{target_shape: [784]}}\n- Rescaling: {{scale: 0.0039}}\n{CLASSIFIER}",
-            "its layer 'rescaling_1' makes images almost black: they are in [0, 1] already",
-        ),
-        (
-            "- Flatten\n- Dense: {units: 10}\n- Softmax: {axis: -2}",
-            "an image's probabilities depend on the images beside it: no layer may compute along "
-            "the batch",
-        ),
-        (
-            f"- Flatten\n- Dense: {{units: 400000}}\n{CLASSIFIER}",
-            "has 318,000,010 weights: a model's file holds at most 268,435,456",
-        ),
-    ],
-)
-def test_a_network_that_cannot_be_used_is_refused(text: str, message: str):
-    assert sentence(text) == f"architectures.x: {message}"
+NETWORKS = [
+    (
+        "- Flatten\n- Dense: {units: 9, activation: softmax}",
+        f"{TEN} (9,): write `units: classes`",
+    ),
+    (
+        "- Dense: {units: 10, activation: softmax}",
+        f"{TEN} (28, 28, 10): write `units: classes`",
+    ),
+    ("- Flatten\n- Dense: {units: 10}", PROBABILITIES),
+    ("- Flatten\n- Dense: {units: 10, activation: sigmoid}", PROBABILITIES),
+    (
+        "- ReLU: {name: a}\n- ReLU: {name: a}\n" + CLASSIFIER,
+        'The name "a" is used 2 times in the model',
+    ),
+    (
+        f"- Reshape: {{target_shape: [784]}}\n- Rescaling: {{scale: 0.0039}}\n{CLASSIFIER}",
+        "its layer 'rescaling_1' makes images almost black: they are in [0, 1] already",
+    ),
+    (
+        "- Flatten\n- Dense: {units: 10}\n- Softmax: {axis: -2}",
+        "an image's probabilities depend on the images beside it: no layer may compute along "
+        "the batch",
+    ),
+    (
+        f"- Flatten\n- Dense: {{units: 400000}}\n{CLASSIFIER}",
+        "has 318,000,010 weights: a model's file holds at most 268,435,456",
+    ),
+]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ('weight_decay: "5e-4"', ".weight_decay: must be a number, not the text '5e-4': remove"),
-        ("weight_decay: much", ".weight_decay: must be a number, not 'much'"),
-        ('clipnorm: "1"', ".clipnorm: must be a number, not the text '1': remove the quotes"),
-        ("clipnorm: one", ".clipnorm: must be a number, not 'one'"),
-        ("clipnorm: 1, clipvalue: 1", ": Only one of `clipnorm`, `clipvalue` and"),
-        ('beta_2: "0.98"', ".beta_2: must be a number, not the text '0.98': remove the quotes"),
-        ("beta_2: [0.9]", ".beta_2: must be a number, not [0.9]"),
-        ("beta_2: null", ".beta_2: must be a number, not None"),
-        ("beta_2: 1", ".beta_2: must be at least 0 and less than 1, not 1"),
-        ("use_ema: 1", ".use_ema: must be true or false, not 1"),
-        ("momentum: 0.9", " has no argument 'momentum'; did you mean ema_momentum?"),
-        (
-            "gradient_accumulation_steps: 2.0",
-            ".gradient_accumulation_steps: must be a whole number, not 2.0",
-        ),
-        (
-            "gradient_accumulation_steps: 1",
-            ": `gradient_accumulation_steps` must be an integer >= 2",
-        ),
-    ],
-)
-def test_a_mistake_in_an_optimizer_is_named_by_its_place(arguments: str, message: str):
-    said = sentence(SMALL, f"optimizer: {{AdamW: {{learning_rate: 0.001, {arguments}}}}}")
-    assert said.startswith(f"recipes.r.optimizer.AdamW{message}")
+def test_a_network_that_cannot_be_used_is_refused(subtests: pytest.Subtests):
+    for text, message in NETWORKS:
+        with subtests.test(text.replace("\n", " ")):
+            assert sentence(text) == f"architectures.x: {message}"
 
 
-@pytest.mark.parametrize(
-    ("layer", "message"),
-    [
-        ("RandomFlip: {mode: []}", ".mode: must be one of"),
-        ("RandomFlip: {mod: vertical}", " has no argument 'mod'; did you mean mode?"),
-        ("RandomFlip: {mode: sideways}", ".mode: must be one of horizontal, vertical, "),
-        ("RandomErasing: {fill_value: 128}", ".fill_value: images are in [0, 1], not 128"),
-        ("RandomErasing: {value_range: [0, 255]}", ".value_range: images are in [0, 1], not [0, "),
-        (
-            "RandomTranslation: {height_factor: 0.1, width_factor: 0.1, fill_value: -1}",
-            ".fill_value: images are in [0, 1], not -1",
-        ),
-        ('RandomErasing: {factor: "0.5"}', ".factor: must be a number, not the text '0.5'"),
-        ("RandomErasing: {factor: 3}", ": The `factor` argument should be a number"),
-        ("RandomRotation", ".factor: is missing"),
-        ("RandomRotation: {factor: true}", ".factor: must be a number, not True"),
-        ("RandomZoom: {height_factor: 0.1, fill_mode: x}", ": Unknown `fill_mode` x, expected"),
-    ],
-)
-def test_a_mistake_in_augmentation_is_named_by_its_place(layer: str, message: str):
-    said = sentence(SMALL, f"{ADAM}\naugmentation: [{layer}]")
-    assert said.startswith(f"recipes.r.augmentation[0].{layer.partition(':')[0]}{message}")
+OPTIMIZERS = [
+    ("weight_decay: much", ".weight_decay: must be a number, not 'much'"),
+    ("clipnorm: one", ".clipnorm: must be a number, not 'one'"),
+    ("clipnorm: 1, clipvalue: 1", ": Only one of `clipnorm`, `clipvalue` and"),
+    ("beta_2: [0.9]", ".beta_2: must be a number, not [0.9]"),
+    ("beta_2: null", ".beta_2: must be a number, not None"),
+    ("beta_2: 1", ".beta_2: must be at least 0 and less than 1, not 1"),
+    ("use_ema: 1", ".use_ema: must be true or false, not 1"),
+    ("momentum: 0.9", " has no argument 'momentum'; did you mean ema_momentum?"),
+    (
+        "gradient_accumulation_steps: 2.0",
+        ".gradient_accumulation_steps: must be a whole number, not 2.0",
+    ),
+    (
+        "gradient_accumulation_steps: 1",
+        ": `gradient_accumulation_steps` must be an integer >= 2",
+    ),
+]
+
+
+def test_a_mistake_in_an_optimizer_is_named_by_its_place(subtests: pytest.Subtests):
+    for arguments, message in OPTIMIZERS:
+        with subtests.test(arguments):
+            said = sentence(SMALL, f"optimizer: {{AdamW: {{learning_rate: 0.001, {arguments}}}}}")
+            assert said.startswith(f"recipes.r.optimizer.AdamW{message}")
+
+
+AUGMENTATIONS = [
+    ("RandomFlip: {mode: []}", ".mode: must be one of"),
+    ("RandomFlip: {mod: vertical}", " has no argument 'mod'; did you mean mode?"),
+    ("RandomFlip: {mode: sideways}", ".mode: must be one of horizontal, vertical, "),
+    ("RandomErasing: {fill_value: 128}", ".fill_value: images are in [0, 1], not 128"),
+    ("RandomErasing: {value_range: [0, 255]}", ".value_range: images are in [0, 1], not [0, "),
+    (
+        "RandomTranslation: {height_factor: 0.1, width_factor: 0.1, fill_value: -1}",
+        ".fill_value: images are in [0, 1], not -1",
+    ),
+    ("RandomErasing: {factor: 3}", ": The `factor` argument should be a number"),
+    ("RandomRotation", ".factor: is missing"),
+    ("RandomRotation: {factor: true}", ".factor: must be a number, not True"),
+    ("RandomZoom: {height_factor: 0.1, fill_mode: x}", ": Unknown `fill_mode` x, expected"),
+]
+
+
+def test_a_mistake_in_augmentation_is_named_by_its_place(subtests: pytest.Subtests):
+    for layer, message in AUGMENTATIONS:
+        with subtests.test(layer):
+            said = sentence(SMALL, f"{ADAM}\naugmentation: [{layer}]")
+            place = f"recipes.r.augmentation[0].{layer.partition(':')[0]}"
+            assert said.startswith(f"{place}{message}")
 
 
 def test_what_augmentation_fills_with_is_in_the_range_of_images():
@@ -222,54 +206,53 @@ def test_a_recipe_may_not_drop_out_everything():
     )
 
 
-@pytest.mark.parametrize(
-    ("text", "how"),
-    [
-        ("- Flatten\n- Dense: {units: 10}\n- Softmax", ADAM),
-        (
-            "- Conv2D: {filters: 4, kernel_size: [3, 5], strides: [1, 2], kernel_regularizer: l2}\n"
-            f"- PReLU: {{shared_axes: [1, 2]}}\n- LeakyReLU: {{negative_slope: 0}}\n{CLASSIFIER}",
-            "optimizer: {Muon: {learning_rate: 1, weight_decay: 0, clipnorm: 1}}",
-        ),
-        (
-            f"- Rescaling: {{scale: 2, offset: -1, dtype: float32}}\n{SMALL}",
-            "optimizer: {SGD: {learning_rate: 0.1, use_ema: true, ema_overwrite_frequency: 2}}\n"
-            "augmentation: [RandomFlip, RandomErasing: {factor: [0.5, 0.5], fill_value: 0}]",
-        ),
-        (  # what is not computed in bfloat16
-            "- Conv2D: {filters: 4, kernel_size: 3, activation: relu, activity_regularizer: l1}\n"
-            "- MaxPooling2D\n- UpSampling2D: {interpolation: lanczos3}\n" + CLASSIFIER,
-            ADAM,
-        ),
-        (f"- Reshape: {{target_shape: [28, 28]}}\n- GRU: {{units: 4}}\n{CLASSIFIER}", ADAM),
-    ],
-)
-def test_a_good_job_is_left_alone(text: str, how: str, monkeypatch: pytest.MonkeyPatch):
+GOOD = [
+    ("- Flatten\n- Dense: {units: 10}\n- Softmax", ADAM),
+    (
+        "- Conv2D: {filters: 4, kernel_size: [3, 5], strides: [1, 2], kernel_regularizer: l2}\n"
+        f"- PReLU: {{shared_axes: [1, 2]}}\n- LeakyReLU: {{negative_slope: 0}}\n{CLASSIFIER}",
+        "optimizer: {Muon: {learning_rate: 1, weight_decay: 0, clipnorm: 1}}",
+    ),
+    (
+        f"- Rescaling: {{scale: 2, offset: -1, dtype: float32}}\n{SMALL}",
+        "optimizer: {SGD: {learning_rate: 0.1, use_ema: true, ema_overwrite_frequency: 2}}\n"
+        "augmentation: [RandomFlip, RandomErasing: {factor: [0.5, 0.5], fill_value: 0}]",
+    ),
+    (  # what is not computed in bfloat16
+        "- Conv2D: {filters: 4, kernel_size: 3, activation: relu, activity_regularizer: l1}\n"
+        "- MaxPooling2D\n- UpSampling2D: {interpolation: lanczos3}\n" + CLASSIFIER,
+        ADAM,
+    ),
+    (f"- Reshape: {{target_shape: [28, 28]}}\n- GRU: {{units: 4}}\n{CLASSIFIER}", ADAM),
+]
+
+
+def test_a_good_job_is_left_alone(monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests):
     monkeypatch.setattr(precision, "has_fast_bfloat16", lambda: True)
-    trial.check(job(text, how), is_used=True)
+    for text, how in GOOD:
+        with subtests.test(f"{text} {how}".replace("\n", " ")):
+            trial.check(job(text, how), is_used=True)
 
 
-@pytest.mark.parametrize(
-    ("optimizer", "epoch"),
-    [
-        ("Adam: {learning_rate: 0.01, epsilon: 0}", 1),
-        ("SGD: {learning_rate: 0.01, weight_decay: -1.0e+9}", 2),
-    ],
-)
 def test_a_training_that_diverges_ends_at_that_epoch_and_writes_no_model(
-    optimizer: str, epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
     monkeypatch.chdir(tmp_path)
     images, labels = tiny_set(64, seed=1)
     images[:, :14] = 0  # some weights have no gradient
-    diverging = job(SMALL, f"optimizer: {{{optimizer}}}", epochs=4)
-    trial.check(diverging)
-    with pytest.raises(InputError) as error:
-        run(diverging, Examples(images, labels))
-    name = optimizer.partition(":")[0]
-    assert str(error.value) == (
-        f"the loss is not a finite number after epoch {epoch}: lower recipes.r.optimizer."
-        f"{name}.learning_rate (0.01), or raise its epsilon if it has one"
-    )
-    written = {path.parent.as_posix() for path in Path().rglob("*") if path.is_file()}
-    assert written <= {".", "models/checkpoints"}
+    for optimizer, arguments, epoch in (
+        ("Adam", "epsilon: 0", 1),
+        ("SGD", "weight_decay: -1.0e+9", 2),
+    ):
+        with subtests.test(optimizer):
+            how = f"optimizer: {{{optimizer}: {{learning_rate: 0.01, {arguments}}}}}"
+            diverging = job(SMALL, how, epochs=4)
+            trial.check(diverging)
+            with pytest.raises(InputError) as error:
+                run(diverging, Examples(images, labels))
+            assert str(error.value) == (
+                f"the loss is not a finite number after epoch {epoch}: lower recipes.r.optimizer."
+                f"{optimizer}.learning_rate (0.01), or raise its epsilon if it has one"
+            )
+            written = {path.parent.as_posix() for path in Path().rglob("*") if path.is_file()}
+            assert written <= {".", "models/checkpoints"}
