@@ -1,7 +1,6 @@
 """From a list of layers to a Keras network."""
 
 import hashlib
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -87,20 +86,22 @@ def test_a_residual_adds_its_input():
     np.testing.assert_allclose(inner.predict(images, verbose=0), 3 * images, rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("merge", "expected"),
-    [
-        ("Add", lambda x: x + 2 * x + 3 * x),
-        ("Multiply", lambda x: x * (2 * x) * (3 * x)),
-        ("Concatenate", lambda x: np.concatenate([x, 2 * x, 3 * x], axis=-1)),
-    ],
-)
-def test_branches_see_the_same_input_and_are_merged(merge: str, expected: Callable):
+MERGED = [
+    ("Add", lambda x: x + 2 * x + 3 * x),
+    ("Multiply", lambda x: x * (2 * x) * (3 * x)),
+    ("Concatenate", lambda x: np.concatenate([x, 2 * x, 3 * x], axis=-1)),
+]
+
+
+def test_branches_see_the_same_input_and_are_merged(subtests: pytest.Subtests):
     branches = "[[], [Rescaling: {scale: 2.0}], [Rescaling: {scale: 3.0}]]"
-    network = networks.build(layers(f"- {merge}: {{branches: {branches}}}\n{CLASSIFIER}"), FASHION)
     images = np.random.default_rng(0).random((2, 28, 28, 1), dtype=np.float32)
-    inner = keras.Model(network.input, network.get_layer(f"{merge.lower()}_1").output)
-    np.testing.assert_allclose(inner(images), expected(images), rtol=1e-6)
+    for merge, expected in MERGED:
+        text = f"- {merge}: {{branches: {branches}}}\n{CLASSIFIER}"
+        network = networks.build(layers(text), FASHION)
+        inner = keras.Model(network.input, network.get_layer(f"{merge.lower()}_1").output)
+        with subtests.test(merge):
+            np.testing.assert_allclose(inner(images), expected(images), rtol=1e-6)
 
 
 def test_a_residual_is_an_addition_of_two_branches():
@@ -127,22 +128,27 @@ def test_attention_is_of_a_sequence_to_itself():
     np.testing.assert_allclose(inner(rows), attention(rows, rows), rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    "layer",
-    [
-        "LSTM: {units: 3, dropout: 0.5, recurrent_dropout: 0.25}",
-        "MultiHeadAttention: {num_heads: 2, key_dim: 3, dropout: 0.5}",
-        "Dropout: {rate: 0.5}",
-    ],
+DROPPING = (
+    "LSTM: {units: 3, dropout: 0.5, recurrent_dropout: 0.25}",
+    "MultiHeadAttention: {num_heads: 2, key_dim: 3, dropout: 0.5}",
+    "Dropout: {rate: 0.5}",
 )
-def test_dropout_is_scaled_wherever_it_is(layer: str):
-    network = networks.build(layers(f"{SEQUENCE}\n- {layer}\n{CLASSIFIER}"), FASHION)
+
+
+def test_dropout_is_scaled_wherever_it_is_while_a_network_trains(subtests: pytest.Subtests):
     rows = np.ones((2, 28, 28, 1), np.float32)
-    before = network.to_json()
-    with recipes.scaled_dropout(network, 0):
-        np.testing.assert_array_equal(network(rows, training=True), network(rows))
-    assert not np.array_equal(network(rows, training=True), network(rows))
-    assert network.to_json() == before
+    for layer in DROPPING:
+        network = networks.build(layers(f"{SEQUENCE}\n- {layer}\n{CLASSIFIER}"), FASHION)
+        before = network.to_json()
+        with subtests.test(layer):
+            with recipes.scaled_dropout(network, 0):
+                np.testing.assert_array_equal(network(rows, training=True), network(rows))
+            assert not np.array_equal(network(rows, training=True), network(rows))
+            rates = [rate for *_, rate in recipes.dropout_rates(network)]
+            with recipes.scaled_dropout(network, 0.25):
+                scaled = [rate for *_, rate in recipes.dropout_rates(network)]
+            assert scaled == [0.25 * rate for rate in rates]
+            assert network.to_json() == before
 
 
 def test_repeated_layers_have_weights_of_their_own():
@@ -157,41 +163,40 @@ def test_repeated_layers_have_weights_of_their_own():
     assert [layer.count_params() for layer in convolutions] == [40, 148, 148]
 
 
-@pytest.mark.parametrize(
-    ("text", "place", "shapes"),
-    [
-        ("- Dropout: {rate: 2}", "[0].Dropout", None),
-        ("- Conv2D: {filters: 3, kernel_size: 30}", "[0].Conv2D", [(28, 28, 1)]),
-        ("- Flatten\n- MaxPooling2D", "[1].MaxPooling2D", [(784,)]),
-        (
-            "- Repeat: {times: 2, layers: [Residual: {layers: [Dropout: {rate: 2}]}]}",
-            "[0].Repeat.layers[0].Residual.layers[0].Dropout",
-            None,
-        ),
-        (
-            "- Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
-            "[0].Residual",
-            [(14, 14, 1), (7, 7, 1)],
-        ),
-        (
-            "- Concatenate: {branches: [[], [Flatten]]}",
-            "[0].Concatenate",
-            [(28, 28, 1), (784,)],
-        ),
-        (
-            "- Multiply: {branches: [[], [Dropout: {rate: 2}]]}",
-            "[0].Multiply.branches[1][0].Dropout",
-            None,
-        ),
-        (f"{SEQUENCE}\n- LSTM: {{units: 2, return_state: true}}", "[1].LSTM", None),
-    ],
-)
-def test_a_layer_that_keras_refuses_is_named_by_its_place(
-    text: str, place: str, shapes: list | None
-):
-    with pytest.raises(networks.LayerError) as error:
-        networks.build(layers(text), FASHION)
-    assert (error.value.place, error.value.input_shape) == (place, shapes)
+REFUSED = [
+    ("- Dropout: {rate: 2}", "[0].Dropout", None),
+    ("- Conv2D: {filters: 3, kernel_size: 30}", "[0].Conv2D", [(28, 28, 1)]),
+    ("- Flatten\n- MaxPooling2D", "[1].MaxPooling2D", [(784,)]),
+    (
+        "- Repeat: {times: 2, layers: [Residual: {layers: [Dropout: {rate: 2}]}]}",
+        "[0].Repeat.layers[0].Residual.layers[0].Dropout",
+        None,
+    ),
+    (
+        "- Residual: {layers: [MaxPooling2D], shortcut: [AveragePooling2D: {pool_size: 4}]}",
+        "[0].Residual",
+        [(14, 14, 1), (7, 7, 1)],
+    ),
+    (
+        "- Concatenate: {branches: [[], [Flatten]]}",
+        "[0].Concatenate",
+        [(28, 28, 1), (784,)],
+    ),
+    (
+        "- Multiply: {branches: [[], [Dropout: {rate: 2}]]}",
+        "[0].Multiply.branches[1][0].Dropout",
+        None,
+    ),
+    (f"{SEQUENCE}\n- LSTM: {{units: 2, return_state: true}}", "[1].LSTM", None),
+]
+
+
+def test_a_layer_that_keras_refuses_is_named_by_its_place(subtests: pytest.Subtests):
+    for text, place, shapes in REFUSED:
+        with subtests.test(text.replace("\n", " ")):
+            with pytest.raises(networks.LayerError) as error:
+                networks.build(layers(text), FASHION)
+            assert (error.value.place, error.value.input_shape) == (place, shapes)
 
 
 RESNET_STEM = """
@@ -241,15 +246,11 @@ def test_a_resnet_of_blocks_has_the_published_parameters():
     assert round((counted + GRAYSCALE - projections) / 1e6, 2) == 0.27
 
 
-@pytest.mark.parametrize(
-    ("depth", "width", "millions"),  # Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 5
-    [(40, 4, 8.9), (16, 8, 11.0)],
-)
-def test_a_wide_resnet_of_blocks_has_the_published_parameters(
-    depth: int, width: int, millions: float
-):
-    counted = trained_parameters(networks.build(layers(wide_resnet(depth, width)), FASHION))
-    assert abs((counted + GRAYSCALE) / 1e6 - millions) < 0.05
+def test_a_wide_resnet_of_blocks_has_the_published_parameters():
+    # Zagoruyko & Komodakis 2016, arXiv:1605.07146, table 5
+    for depth, width, millions in ((40, 4, 8.9), (16, 8, 11.0)):
+        counted = trained_parameters(networks.build(layers(wide_resnet(depth, width)), FASHION))
+        assert abs((counted + GRAYSCALE) / 1e6 - millions) < 0.05, (depth, width)
 
 
 CONVOLUTION = (
@@ -276,18 +277,15 @@ def spelled_out(filters: int, strides: int, preactivation: bool, projects: bool)
     return f"- Residual: {{layers: {branch}}}\n"
 
 
-@pytest.mark.parametrize("preactivation", [False, True])
-@pytest.mark.parametrize(("filters", "strides"), [(16, 1), (16, 2), (8, 1)])
-def test_a_block_is_the_same_network_as_its_layers_spelled_out(
-    filters: int, strides: int, preactivation: bool
-):
-    block = (
-        f"- ResidualBlock: {{filters: {filters}, strides: {strides}, "
-        f"preactivation: {str(preactivation).lower()}}}\n"
-    )
-    plain = spelled_out(filters, strides, preactivation, projects=(filters, strides) != (16, 1))
-    built, expected = (
-        networks.build(layers(RESNET_STEM + each + POOLED), FASHION).to_json()
-        for each in (block, plain)
-    )
-    assert built == expected
+def test_a_block_is_the_same_network_as_its_layers_spelled_out(subtests: pytest.Subtests):
+    for filters, strides in ((16, 1), (16, 2), (8, 1)):
+        for preactivation in (False, True):
+            how = f"filters: {filters}, strides: {strides}, preactivation: {preactivation}".lower()
+            projects = (filters, strides) != (16, 1)
+            plain = spelled_out(filters, strides, preactivation, projects)
+            built, expected = (
+                networks.build(layers(RESNET_STEM + each + POOLED), FASHION).to_json()
+                for each in (f"- ResidualBlock: {{{how}}}\n", plain)
+            )
+            with subtests.test(how):
+                assert built == expected

@@ -53,10 +53,31 @@ def train(
     return Result(history, state.kept(history, planned.recipe), np.asarray(network(images)))
 
 
+PLAIN = {"epochs": 3}
+STOPPED = {
+    "how": "optimizer: {Adam: {learning_rate: 0.3}}",
+    "early_stopping": {"patience": 2},
+    "epochs": 30,
+}
+
+
 @pytest.fixture(scope="module")
-def plain() -> Result:
+def checkpoints(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Checkpoint]:
+    """What the two trainings below leave."""
+    folder = tmp_path_factory.mktemp("checkpoints")
+    return {name: Checkpoint(folder / name, key=b"this run") for name in ("plain", "stopped")}
+
+
+@pytest.fixture(scope="module")
+def plain(checkpoints: dict[str, Checkpoint]) -> Result:
     """Three epochs by the plainest recipe."""
-    return train(epochs=3)
+    return train(checkpoints["plain"], **PLAIN)
+
+
+@pytest.fixture(scope="module")
+def stopped(checkpoints: dict[str, Checkpoint]) -> Result:
+    """A training whose validation loss soon rises."""
+    return train(checkpoints["stopped"], **STOPPED)
 
 
 def accuracy(probabilities: np.ndarray) -> float:
@@ -72,7 +93,7 @@ def test_a_network_learns():
 
 def test_the_same_seed_gives_the_same_weights_with_and_without_validation(plain: Result):
     for validation in (VALIDATION, None):
-        again = train(epochs=3, validation=validation)
+        again = train(validation=validation, **PLAIN)
         np.testing.assert_array_equal(again.probabilities, plain.probabilities)
     assert again.kept.loss == plain.kept.loss == again.history[-1].loss
     assert math.isnan(again.kept.val_loss)
@@ -84,12 +105,8 @@ def test_the_last_epoch_is_kept(plain: Result):
     assert accuracy(plain.probabilities) == pytest.approx(plain.kept.val_accuracy)
 
 
-WILD = "optimizer: {Adam: {learning_rate: 0.3}}"
-STOPPED = {"how": WILD, "early_stopping": {"patience": 2}}
-
-
-def test_early_stopping_keeps_the_best_weights():
-    history, kept, probabilities = train(epochs=30, **STOPPED)
+def test_early_stopping_keeps_the_best_weights(stopped: Result):
+    history, kept, probabilities = stopped
     assert len(history) < 30
     assert kept.val_loss == min(epoch.val_loss for epoch in history)
     assert len(history) == kept.epoch + 2
@@ -106,32 +123,22 @@ def test_images_that_fill_no_batch_are_trained_on_too():
     assert finished[-1] == 4
 
 
-@pytest.mark.parametrize(
-    ("changes", "rates"),  # at each tenth of the steps
-    [
-        ({}, [1] * 11),
-        ({"schedule": "one-cycle"}, {0: 1 / 25, 3: 1, 10: 0}),
-        ({"schedule": "cosine"}, {0: 1, 5: 0.5, 10: 0}),
-        ({"schedule": "cosine", "warmup": 0.2}, {0: 0, 1: 0.5, 2: 1, 10: 0}),
-    ],
-)
-def test_the_learning_rate_follows_its_schedule(changes: dict, rates: list | dict):
-    schedule = recipes.learning_rate(recipe(**changes), steps=100)
-    found = [float(schedule(10 * tenth)) if callable(schedule) else schedule for tenth in range(11)]
-    for tenth, share in rates.items() if isinstance(rates, dict) else enumerate(rates):
-        assert found[tenth] == pytest.approx(0.01 * share, abs=1e-9)
-    assert max(found) == pytest.approx(0.01)
+RATES = [  # at each tenth of the steps
+    ({}, dict.fromkeys(range(11), 1)),
+    ({"schedule": "one-cycle"}, {0: 1 / 25, 3: 1, 10: 0}),
+    ({"schedule": "cosine"}, {0: 1, 5: 0.5, 10: 0}),
+    ({"schedule": "cosine", "warmup": 0.2}, {0: 0, 1: 0.5, 2: 1, 10: 0}),
+]
 
 
-def test_dropout_is_scaled_only_while_a_network_trains():
-    network = loop.build(job())
-    (dropout,) = (layer for layer in network.layers if hasattr(layer, "rate"))
-    with recipes.scaled_dropout(network, 0.5):
-        assert dropout.rate == 0.05
-    assert dropout.rate == 0.1
-
-
-AVERAGED = {"how": "optimizer: {Adam: {learning_rate: 0.01, use_ema: true}}"}
+def test_the_learning_rate_follows_its_schedule(subtests: pytest.Subtests):
+    for changes, rates in RATES:
+        rate = recipes.learning_rate(recipe(**changes), steps=100)
+        found = [float(rate(10 * tenth)) if callable(rate) else rate for tenth in range(11)]
+        with subtests.test(str(changes)):
+            for tenth, share in rates.items():
+                assert found[tenth] == pytest.approx(0.01 * share, abs=1e-9)
+            assert max(found) == pytest.approx(0.01)
 
 
 @pytest.mark.parametrize(
@@ -140,14 +147,13 @@ AVERAGED = {"how": "optimizer: {Adam: {learning_rate: 0.01, use_ema: true}}"}
         # Both remember more than a moment or two for each weight.
         {"how": "optimizer: {Adafactor: {learning_rate: 0.01}}", "schedule": "one-cycle"},
         {
-            "how": "optimizer: {Nadam: {learning_rate: 0.01}}\n"
+            "how": "optimizer: {Nadam: {learning_rate: 0.01, use_ema: true}}\n"
             "augmentation: [RandomFlip: {mode: horizontal}, RandomErasing]",
             "mixup": 0.2,
         },
-        AVERAGED,
-        STOPPED | {"epochs": 30, "validation": VALIDATION},
+        STOPPED | {"validation": VALIDATION},
     ],
-    ids=["schedule", "augmentation", "averaging", "early stopping"],
+    ids=["schedule", "averaging and augmentation", "early stopping"],
 )
 def test_a_training_that_was_cut_off_comes_to_the_same_end(tmp_path: Path, changes: dict):
     changes = {"epochs": 4, "validation": None} | changes
@@ -165,19 +171,19 @@ def test_a_training_that_was_cut_off_comes_to_the_same_end(tmp_path: Path, chang
     np.testing.assert_array_equal(resumed.probabilities, whole.probabilities)
 
 
-@pytest.mark.parametrize("changes", [{"epochs": 2}, STOPPED | {"epochs": 30}])
-def test_a_training_that_was_cut_off_at_its_end_trains_no_more(tmp_path: Path, changes: dict):
-    checkpoint = Checkpoint(tmp_path / "model", key=b"this run")
-    whole = train(checkpoint, **changes)
-    ended: list[list[Epoch]] = []
-    again = train(checkpoint, ended.append, **changes)
-    assert ended == []
-    assert again[:2] == whole[:2]
-    np.testing.assert_array_equal(again.probabilities, whole.probabilities)
+def test_a_training_that_was_cut_off_at_its_end_trains_no_more(
+    plain: Result, stopped: Result, checkpoints: dict[str, Checkpoint]
+):
+    for name, whole, changes in (("plain", plain, PLAIN), ("stopped", stopped, STOPPED)):
+        ended: list[Sequence[Epoch]] = []
+        again = train(checkpoints[name], ended.append, **changes)
+        assert ended == [], name
+        assert again[:2] == whole[:2], name
+        np.testing.assert_array_equal(again.probabilities, whole.probabilities, err_msg=name)
 
 
 def test_averaged_weights_are_validated_and_kept_but_not_trained_on(plain: Result):
-    averaged = train(epochs=3, **AVERAGED)
+    averaged = train(how="optimizer: {Adam: {learning_rate: 0.01, use_ema: true}}", **PLAIN)
     losses = [[epoch.loss for epoch in each.history] for each in (averaged, plain)]
     assert losses[0] == losses[1]
     assert accuracy(averaged.probabilities) == pytest.approx(averaged.kept.val_accuracy)
