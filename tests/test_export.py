@@ -30,29 +30,28 @@ def images() -> np.ndarray:
         return file["images"][..., np.newaxis] / np.float32(255)
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        ROOT / outs.BEST_MODEL,
-        MODELS / "augmented.keras",
-        MODELS / "keras2-layers.keras",
-        MODELS / "keras2-normalized.h5",
-        MODELS / "keras2-recurrent.h5",
-        MODELS / "logits.h5",
-    ],
-    ids=lambda path: path.name,
-)
+EXPORTED = [
+    ROOT / outs.BEST_MODEL,
+    *(MODELS / f"keras2-{name}" for name in ("layers.keras", "normalized.h5", "recurrent.h5")),
+    MODELS / "logits.h5",
+]
+
+
 def test_the_file_gives_keras_s_probabilities(
-    call: Call, tmp_path: Path, images: np.ndarray, model: Path
+    call: Call, tmp_path: Path, images: np.ndarray, subtests: pytest.Subtests
 ):
-    done = call(as_project(tmp_path), *COMMAND, "--model", str(model), "--out", "model.onnx")
-    assert done.code == 0, done.err
-    size = (tmp_path / "model.onnx").stat().st_size
-    assert done.out.startswith(f"wrote model.onnx: {size:,} bytes; its probabilities are within ")
-    expected = loading.load_model(model, FASHION).predict(images, verbose=0)
-    for count in (len(images), 1):
-        found = answered(tmp_path / "model.onnx", images[:count])
-        np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
+    project = as_project(tmp_path)
+    for model in EXPORTED:
+        done = call(project, *COMMAND, "--model", str(model), "--out", "model.onnx")
+        with subtests.test(model.name):
+            assert done.code == 0, done.err
+            size = (tmp_path / "model.onnx").stat().st_size
+            wrote = f"wrote model.onnx: {size:,} bytes; its probabilities are within "
+            assert done.out.startswith(wrote)
+            expected = loading.load_model(model, FASHION).predict(images, verbose=0)
+            for count in (len(images), 1):
+                found = answered(tmp_path / "model.onnx", images[:count])
+                np.testing.assert_allclose(found, expected[:count], rtol=0, atol=1e-5)
 
 
 def test_the_file_says_what_it_takes_and_gives(call: Call, tmp_path: Path):
@@ -81,13 +80,16 @@ UNKNOWN = {
 }
 
 
-@pytest.mark.parametrize("name", UNKNOWN)
-def test_what_the_converter_does_not_know_is_made_of_what_it_knows(name: str, images: np.ndarray):
-    layers = [*UNKNOWN[name], L.Flatten(), L.Dense(10, activation="softmax")]
-    model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
-    data, _ = onnx.to_onnx(model, FASHION.classes)
-    expected = model.predict(images, verbose=0)
-    np.testing.assert_allclose(answered(data, images), expected, rtol=0, atol=1e-5)
+def test_what_the_converter_does_not_know_is_made_of_what_it_knows(
+    images: np.ndarray, subtests: pytest.Subtests
+):
+    for name, unknown in UNKNOWN.items():
+        layers = [*unknown, L.Flatten(), L.Dense(10, activation="softmax")]
+        model = keras.Sequential([keras.Input((28, 28, 1)), *layers])
+        with subtests.test(name):
+            data, _ = onnx.to_onnx(model, FASHION.classes)
+            expected = model.predict(images, verbose=0)
+            np.testing.assert_allclose(answered(data, images), expected, rtol=0, atol=1e-5)
 
 
 def saved(folder: Path) -> str:
@@ -98,31 +100,28 @@ def saved(folder: Path) -> str:
     return "volumes.keras"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--model", "none.h5"], "none.h5 is not a file: name a .h5 or .keras model"),
-        (["--model", ""], "--model .: is a folder: name a .h5 or .keras file"),
-        (
-            ["--model", str(MODELS / "dictionary-output.keras"), "--out", "a.onnx"],
-            f"{MODELS / 'dictionary-output.keras'} has outputs named probs; needed is",
-        ),
-        (["--out", "a.h5"], "--out a.h5: the file is ONNX: choose a name that ends in .onnx"),
-        (
-            ["--model", "volumes.keras"],
-            "volumes.keras cannot be converted to ONNX",
-        ),
-    ],
-)
+REFUSED = [
+    (["--model", "none.h5"], "none.h5 is not a file: name a .h5 or .keras model"),
+    (["--model", ""], "--model .: is a folder: name a .h5 or .keras file"),
+    (["--out", "a.h5"], "--out a.h5: the file is ONNX: choose a name that ends in .onnx"),
+    (
+        ["--model", "volumes.keras"],
+        "volumes.keras cannot be converted to ONNX",
+    ),
+]
+
+
 def test_what_cannot_be_exported_is_one_sentence(
-    call: Call, tmp_path: Path, arguments: list[str], message: str
+    call: Call, tmp_path: Path, subtests: pytest.Subtests
 ):
-    saved(tmp_path)
-    done = call(as_project(tmp_path), *COMMAND, *arguments)
-    assert (done.code, done.out) == (1, "")
-    assert done.err.startswith(f"error: {message}")
-    assert done.err.count("\n") == 1
-    assert added(tmp_path) == ["volumes.keras"]
+    saved(as_project(tmp_path))
+    for arguments, message in REFUSED:
+        done = call(tmp_path, *COMMAND, *arguments)
+        with subtests.test(message):
+            assert (done.code, done.out) == (1, "")
+            assert done.err.startswith(f"error: {message}")
+            assert done.err.count("\n") == 1
+            assert added(tmp_path) == ["volumes.keras"]
 
 
 def test_only_tensorflow_exports(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

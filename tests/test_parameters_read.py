@@ -52,9 +52,8 @@ def covers(key: str, path: str) -> bool:
     return path == key or path.startswith(f"{key}.") or key.startswith(f"{path}.")
 
 
-@pytest.mark.parametrize("stage", COMMANDS)
 def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, call: Call, stage: str
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch, call: Call, subtests: pytest.Subtests
 ):
     read: set[str] = set()
     parse = parameters.read
@@ -64,10 +63,11 @@ def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(
         return Recorder(values, "", read) if Path(path) == parameters.PARAMS else values
 
     monkeypatch.setattr(parameters, "read", record)
-    script, *arguments = COMMANDS[stage]
-    done = call(workspace.path, f"stages.{script}", *arguments)
-    assert done.code == 0, done.err
-
-    keys = declared(workspace, stage)
-    assert not {path for path in read if not any(covers(key, path) for key in keys)}
-    assert not {key for key in keys if not any(covers(key, path) for path in read)}
+    for stage, (script, *arguments) in COMMANDS.items():
+        read.clear()
+        done = call(workspace.path, f"stages.{script}", *arguments)
+        keys = declared(workspace, stage)
+        with subtests.test(stage):
+            assert done.code == 0, done.err
+            assert not {path for path in read if not any(covers(key, path) for key in keys)}
+            assert not {key for key in keys if not any(covers(key, path) for path in read)}

@@ -49,27 +49,33 @@ def of_brightness(expected: ranges.Range) -> keras.Model:
     return model
 
 
-@pytest.mark.parametrize("name", RANGES)
-def test_score_finds_the_range_that_a_model_was_trained_on(call: Call, folder: Path, name: str):
-    of_brightness(RANGES[name]).save(folder / "a-model-with-a-long-name.keras")
-    done = call(folder, *SCORE, "a-model-with-a-long-name.keras")
-    assert done.code == 0
-    if name == "0...1":
-        assert done.err == ""
-    else:
-        assert f"it was probably trained on images in {name}: 100.0% of the first 100" in done.err
-        assert done.err.endswith(f": add --range {name}\n")
-    done = call(folder, *SCORE, "a-model-with-a-long-name.keras", "--range", name)
-    assert (done.code, done.err) == (0, "")
-    title, scores = done.out.splitlines()[1:3]
-    assert title == "a-model-with-a-long-name.keras"
-    assert "100.00%" in scores
-    assert max(map(len, done.out.splitlines())) <= 80
+MODEL = "a-model-with-a-long-name.keras"
 
 
-@pytest.mark.parametrize("written", ["-1...1", "-1..1", "-1,1"])
+def test_score_finds_the_range_that_a_model_was_trained_on(
+    call: Call, folder: Path, subtests: pytest.Subtests
+):
+    for name, expected in RANGES.items():
+        of_brightness(expected).save(folder / MODEL)
+        advised = call(folder, *SCORE, MODEL)
+        done = call(folder, *SCORE, MODEL, "--range", name)
+        with subtests.test(name):
+            assert advised.code == 0
+            if name == "0...1":
+                assert advised.err == ""
+            else:
+                found = f"it was probably trained on images in {name}: 100.0% of the first 100"
+                assert found in advised.err
+                assert advised.err.endswith(f": add --range {name}\n")
+            assert (done.code, done.err) == (0, "")
+            title, scores = done.out.splitlines()[1:3]
+            assert title == MODEL
+            assert "100.00%" in scores
+            assert max(map(len, done.out.splitlines())) <= 80
+
+
 def test_predict_takes_the_range(
-    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, written: str
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch, subtests: pytest.Subtests
 ):
     from fashion_mnist.commands import models
 
@@ -78,21 +84,24 @@ def test_predict_takes_the_range(
     monkeypatch.setattr(models, "load", lambda *given: seen.append(load(*given)) or seen[-1])
     of_brightness(ranges.SIGNED).save(folder / "signed.keras")
     shutil.copy(ROOT / "docs/t-shirt.png", folder / "-1.png")
-    done = call(folder, *PREDICT, "--range", written, "--model", "signed.keras", "-1.png")
-    assert done.code == 0, done.err
-    found = seen[0].model.predict(IMAGES[:, ..., None] / 255, verbose=0).argmax(axis=1)
-    assert (found == LABELS).all()
+    for written in ("-1...1", "-1..1", "-1,1"):
+        done = call(folder, *PREDICT, "--range", written, "--model", "signed.keras", "-1.png")
+        with subtests.test(written):
+            assert done.code == 0, done.err
+            found = seen.pop().model.predict(IMAGES[:, ..., None] / 255, verbose=0)
+            assert (found.argmax(axis=1) == LABELS).all()
 
 
-@pytest.mark.parametrize("written", ["0", "1...1", "low...high", "-1...inf", ""])
-def test_what_is_no_range_is_one_sentence(call: Call, folder: Path, written: str):
+def test_what_is_no_range_is_one_sentence(call: Call, folder: Path, subtests: pytest.Subtests):
     of_brightness(ranges.UNIT).save(folder / "model.keras")
-    done = call(folder, *SCORE, "model.keras", "--range", written)
-    assert (done.code, done.out) == (1, "")
-    assert done.err == (
-        f"error: --range {written}: needed are the numbers of black and white, such as -1...1, "
-        "or standardized\n"
-    )
+    for written in ("0", "1...1", "low...high", "-1...inf", ""):
+        done = call(folder, *SCORE, "model.keras", "--range", written)
+        with subtests.test(repr(written)):
+            assert (done.code, done.out) == (1, "")
+            assert done.err == (
+                f"error: --range {written}: needed are the numbers of black and white, such as "
+                "-1...1, or standardized\n"
+            )
 
 
 def test_an_untrained_model_gets_no_advice(call: Call, folder: Path):

@@ -78,15 +78,14 @@ def test_networks_that_are_right_about_the_same_images_do_not_differ():
     assert paired_permutation(right, right) == 1
 
 
-@pytest.mark.parametrize(
-    ("only_a", "only_b", "p"),  # as McNemar's exact test
-    [(0, 5, 2 / 2**5), (2, 10, 2 * (1 + 12 + 66) / 2**12), (3, 3, 1)],
-)
-def test_of_one_seed_each_the_p_value_is_a_binomial_tests(only_a: int, only_b: int, p: float):
-    a = np.array([[True] * only_a + [False] * only_b + [True] * 100])
-    b = np.array([[False] * only_a + [True] * only_b + [True] * 100])
-    assert paired_permutation(a, b) == pytest.approx(p)
-    assert paired_permutation(b, a) == pytest.approx(p)
+def test_of_one_seed_each_the_p_value_is_a_binomial_tests():
+    # as McNemar's exact test
+    expected = {(0, 5): 2 / 2**5, (2, 10): 2 * (1 + 12 + 66) / 2**12, (3, 3): 1}
+    for (only_a, only_b), p in expected.items():
+        a = np.array([[True] * only_a + [False] * only_b + [True] * 100])
+        b = np.array([[False] * only_a + [True] * only_b + [True] * 100])
+        assert paired_permutation(a, b) == pytest.approx(p), (only_a, only_b)
+        assert paired_permutation(b, a) == pytest.approx(p), (only_a, only_b)
 
 
 def test_of_several_seeds_the_p_value_counts_every_exchange():
@@ -109,10 +108,6 @@ def test_holms_correction_multiplies_the_smallest_p_value_by_the_number_of_tests
     assert holm([0.5, 0.9]) == [1.0, 1.0]
 
 
-def counted(text: str) -> int:
-    return multiply_adds(networks.build(layers(f"{text}\n{CLASSIFIER}"), FASHION))
-
-
 def test_multiply_adds_of_the_improved_network_are_those_counted_by_hand():
     published = params.load(ROOT / "params.yaml").architectures["improved"]
     first = 26 * 26 * 32 * (3 * 3 * 1)
@@ -126,32 +121,34 @@ DENSE = PIXELS * 10  # after one channel
 CONVOLUTION = "Conv2D: {filters: 4, kernel_size: 3, padding: same}"
 
 
-@pytest.mark.parametrize(
-    ("text", "count"),
-    [
-        (f"- {CONVOLUTION}", PIXELS * 9 * 4 + 4 * DENSE),
-        ("- SeparableConv2D: {filters: 5, kernel_size: 1}", PIXELS * (1 + 5) + 5 * DENSE),
-        ("- PReLU", DENSE),
-        (
-            "- Conv2DTranspose: {filters: 4, kernel_size: 2, strides: 2}",
-            PIXELS * 4 * 4 + 4 * (4 * DENSE),
-        ),
-        (
-            "- Reshape: {target_shape: [28, 28]}\n- LSTM: {units: 3}",
-            28 * (28 + 3) * 4 * 3 + 3 * 10,
-        ),
-        ("- PReLU: {shared_axes: [1, 2]}\n- BatchNormalization", DENSE),
-        ("- LayerNormalization: {axis: [1, 2, 3]}", DENSE),
-        (
-            f"- Repeat: {{times: 3, layers: [{CONVOLUTION}]}}",
-            PIXELS * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 4 * DENSE,
-        ),
-        (
-            f"- Residual: {{layers: [{CONVOLUTION}], "
-            "shortcut: [Conv2D: {filters: 4, kernel_size: 1}]}",
-            PIXELS * (9 * 4 + 4) + 4 * DENSE,
-        ),
-    ],
-)
-def test_multiply_adds_are_those_of_convolutions_and_dense_layers_only(text: str, count: int):
-    assert counted(text) == count
+COUNTED = [
+    (f"- {CONVOLUTION}", PIXELS * 9 * 4 + 4 * DENSE),
+    ("- SeparableConv2D: {filters: 5, kernel_size: 1}", PIXELS * (1 + 5) + 5 * DENSE),
+    ("- PReLU", DENSE),
+    (
+        "- Conv2DTranspose: {filters: 4, kernel_size: 2, strides: 2}",
+        PIXELS * 4 * 4 + 4 * (4 * DENSE),
+    ),
+    (
+        "- Reshape: {target_shape: [28, 28]}\n- LSTM: {units: 3}",
+        28 * (28 + 3) * 4 * 3 + 3 * 10,
+    ),
+    ("- PReLU: {shared_axes: [1, 2]}\n- BatchNormalization", DENSE),
+    ("- LayerNormalization: {axis: [1, 2, 3]}", DENSE),
+    (
+        f"- Repeat: {{times: 3, layers: [{CONVOLUTION}]}}",
+        PIXELS * 9 * (1 * 4 + 4 * 4 + 4 * 4) + 4 * DENSE,
+    ),
+    (
+        f"- Residual: {{layers: [{CONVOLUTION}], "
+        "shortcut: [Conv2D: {filters: 4, kernel_size: 1}]}",
+        PIXELS * (9 * 4 + 4) + 4 * DENSE,
+    ),
+]
+
+
+def test_multiply_adds_are_those_of_convolutions_and_dense_layers_only(subtests: pytest.Subtests):
+    for text, count in COUNTED:
+        with subtests.test(text.replace("\n", " ")):
+            network = networks.build(layers(f"{text}\n{CLASSIFIER}"), FASHION)
+            assert multiply_adds(network) == count
