@@ -117,10 +117,20 @@ STEPS = {
         "- ResidualBlock: {filters: 4}",
         # In front of a Flatten: a batch of vectors is normalized by Keras.
         "- Flatten\n- BatchNormalization\n- Reshape: {target_shape: [784]}",
+        # Few values a channel: the average is of a variance that is corrected for their number.
+        "- Cropping2D: {cropping: 13}\n"
+        "- BatchNormalization: {momentum: 0.1, moving_variance_initializer: zeros}\n"
+        f"- {CONV[:-1]}1}}",
         # One value a channel.
         f"- GlobalAveragePooling2D: {{keepdims: true}}\n- BatchNormalization\n- {CONV[:-1]}1}}",
     ],
 }
+
+
+# The gradient of a penalty on normalized values is almost nothing: what is left of large numbers.
+# In float32, Keras's own differs from the one in float64 by 0.0002 of its largest value.
+ROUNDING = {"float32": 1e-4, "bfloat16": 0.05}
+OF_SMALL_DIFFERENCES = {"float32": 1e-3, "bfloat16": 0.05}
 
 
 @pytest.mark.parametrize("kernel", STEPS)
@@ -130,7 +140,8 @@ def test_a_training_step_gives_the_same_as_with_keras(
     for text in STEPS[kernel]:
         model = network(text)
         start = model.get_weights()
-        for dtype, rounding in {"float32": 1e-3, "bfloat16": 0.05}.items():
+        cancels = kernel == "normalization" and "activity_regularizer" in text
+        for dtype, rounding in (OF_SMALL_DIFFERENCES if cancels else ROUNDING).items():
             monkeypatch.setattr(precision, "has_fast_bfloat16", lambda x=dtype: x == "bfloat16")
             with subtests.test(text.replace("\n", " "), dtype=dtype):
                 model.set_weights(start)
