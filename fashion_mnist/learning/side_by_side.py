@@ -27,7 +27,7 @@ class SideBySide(keras.Sequential):
         """Learn from images uint8 (N, H, W, C) and targets; the metrics are the whole batch's."""
         import tensorflow as tf
 
-        images, targets = data
+        images, targets, _ = keras.utils.unpack_x_y_sample_weight(data)
         count = tf.shape(images)[0]
         outputs = []
         with tf.GradientTape() as tape:
@@ -48,7 +48,7 @@ class SideBySide(keras.Sequential):
         """The outputs for images uint8 (N, H, W, C)."""
         import tensorflow as tf
 
-        (images,) = data
+        images, *_ = keras.utils.unpack_x_y_sample_weight(data)
         rows_and_sizes = self._rows(tf.shape(images)[0])
         return tf.concat([self(images[r], training=False)[:n] for r, n in rows_and_sizes], axis=0)
 
