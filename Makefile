@@ -66,10 +66,10 @@ report: .venv/installed  ## write all results as one HTML file
 demo: .venv/installed  ## write a page that classifies pictures in the browser
 	@$(RUN) python -m fashion_mnist demo
 
-bench: .venv/installed  ## measure against the original, in under ten minutes
+bench: .venv/installed .venv/torch/installed  ## measure against the original and PyTorch: ten minutes
 	@$(RUN) python -m benchmarks.run
 
-bench-full: .venv/installed  ## the same with nothing extrapolated, and five seeds: over an hour
+bench-full: .venv/installed .venv/torch/installed  ## the same with nothing extrapolated, and five seeds: over an hour
 	@$(RUN) python -m benchmarks.seeds
 	@$(RUN) python -m benchmarks.growth
 	@$(RUN) python -m benchmarks.run --full
@@ -104,6 +104,12 @@ clean-all:  ## remove DVC's cache, checkpoints and queued experiments, too: list
 # What tests and checks need, too.
 .venv/developing: .venv/installed constraints/dev.txt
 	$(PINNED) -r constraints/dev.txt
+	@touch $@
+
+# PyTorch is no dependency of the project: the benchmark alone needs it.
+.venv/torch/installed: .venv/installed benchmarks/torch.txt
+	$(BIN)/python -m venv .venv/torch
+	.venv/torch/bin/python -m pip install --quiet --disable-pip-version-check --retries 1 --no-deps -r benchmarks/torch.txt
 	@touch $@
 
 # The page of `dvc plots show`, with its scripts in it.

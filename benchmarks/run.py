@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import Any, NamedTuple
@@ -27,6 +26,7 @@ from benchmarks import page
 from dvc_parallel import schedule
 from dvc_parallel.command import usable_cores
 from dvc_parallel.schedule import Task
+from fashion_mnist.checking import params
 from fashion_mnist.checking.versions import installed
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
@@ -38,13 +38,13 @@ from fashion_mnist.talk import console
 ROOT = Path(__file__).parent.parent
 ACCURACY = 0.9133  # the original's, on the test set
 FASTEST = "fastest"  # the recipe that reaches it soonest
+NETWORKS = ("improved", "deep-residual")  # whose steps are measured
 DATA_SET = "datasets/fashion-mnist.yaml"
 ORIGINAL_EPOCHS = (50, 10, 10, 10)
 ORIGINAL_IMAGES = (48_000, 38_400, 30_720, 24_576)
 # The pipeline is run on these, and the rest is extrapolated.
 SHORT_IMAGES, ALL_IMAGES, SHORT_EPOCHS = 12_000, 60_000, 2
 CORES = usable_cores()
-TRAININGS = ("train", "baseline")
 
 IMPORT = "from fashion_mnist.learning import backend; import tensorflow"
 
@@ -139,7 +139,7 @@ def test_accuracy(log: str, title: str) -> float:
 
 def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any]:
     """The original's way: one model for as many epochs as is asked, or its whole program."""
-    planned = ORIGINAL_EPOCHS if full else (4,)  # the first warms up
+    planned = ORIGINAL_EPOCHS if full else (3,)  # the first warms up
     done = run(
         *("python", "-m", "benchmarks.original", str(ROOT / "data/processed")),
         *("--save", str(folder / "original.h5"), "--epochs", *map(str, planned)),
@@ -193,33 +193,23 @@ def one_model(folder: Path) -> dict[str, Any]:
 
 def steps(threads: int) -> dict[str, Any]:
     """What `benchmarks.steps` measures with so many threads."""
-    return json.loads(python("benchmarks.steps", str(threads), where=ROOT).output.splitlines()[-1])
+    networks = NETWORKS if threads == CORES else NETWORKS[:1]  # the deep one takes a minute
+    done = python("benchmarks.steps", str(threads), *networks, where=ROOT)
+    return json.loads(done.output.splitlines()[-1])
 
 
-def operations(multiply_adds: Mapping[str, int]) -> dict[str, int]:
-    """Operations of a candidate's epoch, and of all trainings of the pipeline.
-
-    Args:
-        multiply_adds: of each architecture, for one image. Each is a product and a sum, forward
-            and twice backward.
-    """
-    values = parameters()
-    epochs_of = {key: values["recipes"][values[key]["recipe"]]["epochs"] for key in TRAININGS}
-    epoch = {
-        key: 6 * multiply_adds[values[key]["architecture"]] * ORIGINAL_IMAGES[0]
-        for key in TRAININGS
-    }
-    candidates = len(values["train"]["splits"]) * epochs_of["train"] * epoch["train"]
-    baseline = epochs_of["baseline"] * epoch["baseline"]
-    return {"epoch": epoch["train"], "pipeline": candidates + baseline}
-
-
-def pytorch() -> float | None:
-    """Seconds an epoch of PyTorch's eager loop, if PyTorch is installed."""
-    if find_spec("torch") is None:
+def pytorch(threads: int) -> dict[str, Any] | None:
+    """An epoch of PyTorch's eager loop, if `make bench` installed PyTorch."""
+    interpreter = ROOT / ".venv/torch/bin/python"
+    if not interpreter.exists():
         return None
-    done = python("benchmarks.eager", str(ROOT / "data/processed"), str(CORES), where=ROOT)
-    return float(done.output.split()[-1])
+    config = params.load()
+    scale = config.recipes[config.train.recipe].dropout_scale
+    layers = config.architectures[config.train.architecture]
+    rates = [str(scale * values["rate"]) for kind, values in layers if kind == "Dropout"]
+    train = str(ROOT / "data/processed/train.npz")
+    command = (str(interpreter), "-m", "benchmarks.pytorch", train, str(threads), *rates)
+    return json.loads(run(*command, where=ROOT).output.splitlines()[-1])
 
 
 def epochs_by_stage(log: str) -> dict[str, list[float]]:
@@ -280,8 +270,8 @@ def pipeline(full: bool, folder: Path) -> dict[str, Any]:
         serial_seconds += sum(left_out(one_by_one.output).values())
         stages = whole
     repeated = [
-        [python("dvc_parallel", where=parallel).seconds for _ in range(5)],
-        [run("dvc", "status", where=parallel).seconds for _ in range(5)],
+        [python("dvc_parallel", where=parallel).seconds for _ in range(3)],
+        [run("dvc", "status", where=parallel).seconds for _ in range(3)],
     ]
     return {
         "stage_seconds": stages,
@@ -348,31 +338,27 @@ def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
 
     old, new, whole = (measured[key] for key in ("original", "one_model", "pipeline"))
     one, all_cores = measured["steps"]["1"], measured["steps"][str(CORES)]
+    steps, limits = all_cores["step_seconds"], all_cores["limit_seconds"]
     jobs = measured["jobs"]
-    operations = measured["operations"]
-    step, rates = all_cores["step_seconds"], all_cores["flops"]
-    epoch = new["seconds_an_epoch"]
     largest = max(new["peak_bytes"], whole["peak_bytes"])
     loaded = measured["import_peak_bytes"]
     seeds = records.read_json(page.SEEDS)  # one run may be lucky
+    epochs = [
+        measured["steps"][threads]["epoch_seconds"] / epoch["seconds"]
+        for threads, epoch in measured["pytorch"].items()
+        if epoch
+    ]
     return {
+        "two_threads": over(one["step_seconds"][NETWORKS[0]], steps[NETWORKS[0]]),
+        "epoch_pytorch": max(epochs, default=None),
+        "step_limit": max(steps[name] / sum(limits[name].values()) for name in NETWORKS),
+        "time_to_accuracy": over(seeds["seconds"], seeds["original_seconds"]),
+        "peak_memory": over(largest - loaded, old["peak_bytes"] - loaded),
         "pipeline_seconds": whole["parallel_seconds"],
-        "pipeline_limit": over(
-            whole["parallel_seconds"], operations["pipeline"] / rates["bfloat16"]
-        ),
-        "default_overhead": over(one["step_seconds"]["default"], one["step_seconds"]["plain"]),
-        "epoch_limit_bfloat16": over(epoch, operations["epoch"] / rates["bfloat16"]),
-        "epoch_limit": over(epoch, operations["epoch"] / rates["float32"]),
-        "five_conv_step": over(step["five_conv"], sum(all_cores["convolution_seconds"].values())),
         "repro_parallel": over(whole["parallel_seconds"], whole["serial_seconds"]),
         "repro_original": over(whole["parallel_seconds"], old["seconds_of_program"]),
-        "time_to_accuracy": over(seeds["seconds"], seeds["original_seconds"]),
-        "epoch": over(epoch, old["seconds_an_epoch"]),
-        "epoch_pytorch": over(epoch, measured["pytorch_seconds_an_epoch"]),
-        "two_jobs": over(jobs["1"], jobs["2"]),
-        "peak_memory": over(largest - loaded, old["peak_bytes"] - loaded),
         "experiment": over(whole["experiment"]["dvc_parallel"], whole["experiment"]["dvc"]),
-        "unchanged": over(whole["unchanged_seconds"], whole["status_seconds"]),
+        "two_jobs": over(jobs["1"], jobs["2"]),
     }
 
 
@@ -401,6 +387,7 @@ def main() -> None:
         raise InputError("data/processed/train.npz is missing: run `make repro` first")
     before = records.read_json(page.RESULTS) if page.RESULTS.exists() else {}
     first_epoch = before.get("original", {}).get("epoch_of_first_reaching")
+    counts = sorted({1, CORES})  # of threads
     started = monotonic()
     measured: dict[str, Any] = {"full": full, "machine": machine()}
     with tempfile.TemporaryDirectory() as name:
@@ -408,15 +395,14 @@ def main() -> None:
         for key, measure in (
             ("one_model", lambda: one_model(folder)),
             ("original", lambda: original(full, folder, first_epoch)),
-            ("pytorch_seconds_an_epoch", pytorch),
+            ("pytorch", lambda: {str(n): pytorch(n) for n in counts}),
             ("pipeline", lambda: pipeline(full, folder)),
             ("jobs", lambda: two_jobs(folder)),
-            ("steps", lambda: {str(threads): steps(threads) for threads in {1, CORES}}),
+            ("steps", lambda: {str(n): steps(n) for n in counts}),
             ("import_peak_bytes", lambda: run("python", "-c", IMPORT, where=ROOT).peak_bytes),
         ):
             measured[key] = measure()
             console.say(f"{monotonic() - started:6.0f} s  {key}: {measured[key]}")
-    measured["operations"] = operations(measured["steps"][str(CORES)]["multiply_adds"])
     measured["ratios"] = ratios(measured)
     measured["seconds"] = monotonic() - started
     records.write_json(page.RESULTS, measured)
