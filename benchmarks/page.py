@@ -75,7 +75,7 @@ def picture(measured: Mapping[str, Any]) -> Figure:
     panels = {
         "Seconds to train one model": {
             "the original,\nall 50 epochs": old["seconds_of_50_epochs"],
-            "the original, until it\nreaches 91.33 %": old["seconds_to_first_reach"],
+            "the original, until it\nreaches 91.33%": old["seconds_to_first_reach"],
             f"this project, {new['epochs']} epochs\n({new['test_accuracy']:.2%})": new["seconds"],
         },
         "Seconds for one epoch of 48,000 images": {
@@ -139,7 +139,7 @@ def _figures(measured: Mapping[str, Any]) -> str:
     rows = [
         ["the original, one model, 50 epochs", f"{old['seconds_of_50_epochs']:.0f} s"],
         [
-            "the original until it first reaches 91.33 % on the test set",
+            "the original until it first reaches 91.33% on the test set",
             f"{first:.0f} s, epoch {old['epoch_of_first_reaching']}" if first else "not measured",
         ],
         [
@@ -213,7 +213,7 @@ def _seeds(seeds: Mapping[str, Any]) -> str:
         f"Recipe `{name}`, chosen on validation data, with other seeds and splits "
         f"(`python -m benchmarks.seeds`): test accuracy {seeds['mean']:.2%} ± "
         f"{seeds['standard_deviation']:.2%} (standard deviation), from {seeds['lowest']:.2%} to "
-        f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33 %. On one thread, "
+        f"{seeds['highest']:.2%}; {seeds['reached']} of {len(rows)} reach 91.33%. On one thread, "
         f"beside another training, one took {seeds['seconds']:.0f} s on average; the original's 50 "
         f"epochs take {seeds['original_seconds']:,.0f} s ({seeds['machine']['cpu']}).\n\n"
         + table(["seed", "validation loss", "validation accuracy", "test accuracy"], rows)
