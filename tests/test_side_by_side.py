@@ -17,7 +17,7 @@ from tests.jobs import CLASSIFIER, job
 pytest.importorskip("tensorflow")
 TRAINING = Examples(*tiny_set(201, seed=1))  # the last of 5 batches is one image
 VALIDATION = Examples(*tiny_set(50, seed=2))
-# Penalties on weights count once, those on outputs are sums over images.
+# Penalties on weights count once, those on outputs are means over images.
 SLIGHTLY = "{class_name: L2, config: {l2: 1.0e-5}}"
 PENALIZED = f"""
 - Conv2D: {{filters: 4, kernel_size: 3, activation: relu, kernel_regularizer: l2}}

@@ -35,8 +35,8 @@ class SideBySide(keras.Sequential):
             for rows, size in self._rows(count):
                 output = self(images[rows], training=True)
                 share = tf.cast(size / count, tf.float32)
-                losses.append(share * self._compile_loss(targets[rows], output))
-                losses += [tf.sign(share) * tf.reduce_sum(loss) for loss in self._added()]
+                means = [self._compile_loss(targets[rows], output), *self._penalties()]
+                losses += [share * mean for mean in means]
                 outputs.append(output[:size])
             loss = tf.add_n(losses)
         gradients = tape.gradient(loss, self.trainable_weights)
@@ -63,6 +63,6 @@ class SideBySide(keras.Sequential):
         for start, end in pairwise(bounds):
             yield slice(start, tf.maximum(end, start + 1)), end - start
 
-    def _added(self) -> list[Any]:
-        """Penalties on the outputs of the last call; Keras adds them up over images."""
+    def _penalties(self) -> list[Any]:
+        """On the outputs of the last call; Keras divides each by the number of its images."""
         return [loss for layer in self._flatten_layers() for loss in layer._get_own_losses()]
