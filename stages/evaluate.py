@@ -38,10 +38,10 @@ def read() -> tuple[list[int], bool]:
 
 
 def evaluate(models: Sequence[Path], has_flips: bool, name: str) -> None:
-    """Write the scores, tables and pictures of the best model, and the ensemble's scores.
+    """Write the best model's scores, tables and pictures, and the scores of all and of their mean.
 
     Args:
-        models: the ensemble's, which is scored if there are at least two.
+        models: the candidates, which are scored if there are at least two.
         has_flips: whether the mean over an image and its mirror image is scored too.
         name: of the data set, for the table.
     """
@@ -59,8 +59,9 @@ def evaluate(models: Sequence[Path], has_flips: bool, name: str) -> None:
         mirrored = predict(best, images[:, :, ::-1])
         found["flip_averaging"] = scores.in_short((probabilities + mirrored) / 2, labels)
     if len(models) > 1:
-        candidates = (loading.load_model(path, data.kind) for path in models)
-        averaged = np.mean([predict(model, images) for model in candidates], axis=0)
+        each = {path.stem: predict(loading.load_model(path, data.kind), images) for path in models}
+        found["candidates"] = {name: scores.in_short(one, labels) for name, one in each.items()}
+        averaged = np.mean([*each.values()], axis=0)
         found["ensemble"] = {"models": len(models), **scores.in_short(averaged, labels)}
     predicted = probabilities.argmax(axis=1)
     records.write_json(outs.TEST_SCORES, found)

@@ -77,6 +77,9 @@ def test_history_and_metrics_have_the_documented_columns_and_keys(finished_works
         "accuracy_high",
     }
     assert scores["ensemble"]["models"] == 2
+    selected = json.loads((finished_workspace.path / "metrics/selection.json").read_text())["best"]
+    assert set(scores["candidates"]) == {"model-1", "model-2"}
+    assert scores["candidates"][selected]["loss"] == scores["loss"]
     assert "flip_averaging" not in scores, "the recipe has no flips"
     per_class = (finished_workspace.path / "plots/per_class.csv").read_text().splitlines()
     assert per_class[0] == "class,precision,recall,f1"

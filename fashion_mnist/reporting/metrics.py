@@ -59,6 +59,7 @@ class TestScores(TestScored):
 
     flip_averaging: NotRequired[TestScored]
     ensemble: NotRequired[Ensemble]
+    candidates: NotRequired[Annotated[dict[str, TestScored], Field(min_length=1)]]
 
 
 class CalibratedScores(TestScores):

@@ -57,6 +57,14 @@ def final_scores(scores: Mapping[str, Any], dataset: str, title: str = "best mod
         lines.append(_scored(f"ensemble of {ensemble['models']}", ensemble))
     if dataset == ORIGINALS_DATA:
         lines.append(f"{'the original':{WIDTH}}  {_pair(*ORIGINAL_TEST)}")
+    if candidates := scores.get("candidates"):
+        losses = {name: each["loss"] for name, each in candidates.items()}
+        lowest = min(losses, key=losses.__getitem__)
+        accuracies = [each["accuracy"] for each in candidates.values()]
+        lines.append(
+            f"All candidates there: loss {losses[lowest]:.4f} ({lowest}) to "
+            f"{max(losses.values()):.4f}, accuracy {min(accuracies):.2%} to {max(accuracies):.2%}."
+        )
     return "\n".join(lines)
 
 
