@@ -9,8 +9,8 @@ from typing import Any
 class _Loader(SourceFileLoader):
     """Leaves no bytecode in the folders of this package.
 
-    Stages of comparison/ depend on some of them. They lie outside that project, where its .dvcignore
-    has no effect: bytecode in them would make all its trainings stale.
+    Stages of comparison/ depend on some of them. They lie outside that project, where its
+    .dvcignore has no effect: bytecode in them would make all its trainings stale.
     """
 
     def set_data(self, *_: Any, **__: Any) -> None:

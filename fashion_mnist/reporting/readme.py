@@ -67,8 +67,8 @@ def accuracy() -> str:
     found = row["by_seed"][row["seeds"].index(best["seed"])]
     return (
         f"The default model recognizes {_read('metrics/test.json')['accuracy']:.2%} of the test "
-        f"images,\nthe best single network [{found:.2%}](docs/model-card.md). Both are in git, with "
-        "all results:"
+        f"images,\nthe best single network [{found:.2%}](docs/model-card.md). Both are in git, "
+        "with all results:"
     )
 
 
