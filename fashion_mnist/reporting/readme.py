@@ -122,7 +122,7 @@ def claims() -> Iterator[list[str]]:
         "`make bench-full`",
     ]
     yield [
-        "`make repro`, of the time of `dvc repro`",
+        "time of `make repro`, as a share of that of `dvc repro`",
         f"{ratios['repro_parallel']:.0%}",
         machine,
         several,
