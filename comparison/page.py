@@ -21,7 +21,7 @@ HERE = Path(__file__).parent
 README = HERE.parent / "README.md"
 CARD = HERE.parent / "docs/model-card.md"
 SIGNIFICANT = 0.05
-MOST_IN_README = 5
+MOST_IN_README = 4
 
 INTRODUCTION = """\
 How accurate networks of different cost are on the 10,000 test images of Fashion-MNIST. Each was

@@ -99,7 +99,7 @@ def claims() -> Iterator[list[str]]:
             str(row["threads"]) if row["seeds"] else f"up to {row['threads']}",
             str(len(row["seeds"]) or 1),
             "measured",
-            "`cd comparison && python -m comparison.tabulate`",
+            "in `comparison/`: `python -m comparison.tabulate`",
         ]
     yield [
         "`make repro`, from nothing",
