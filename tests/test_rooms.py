@@ -96,7 +96,8 @@ def test_a_training_depends_on_no_code_that_it_does_not_use():
 
 
 def silent_files() -> list[Path]:
-    paths = [path for package in SILENT for path in (ROOT / package).rglob("*.py")]
+    paths = {path for package in SILENT for path in (ROOT / package).rglob("*.py")}
+    paths.remove(ROOT / "fashion_mnist/__init__.py")  # how modules are found, not what they compute
     return sorted(path for path in paths if is_silent(path.relative_to(ROOT).as_posix()))
 
 

@@ -62,8 +62,8 @@ def final_scores(scores: Mapping[str, Any], dataset: str, title: str = "best mod
         lowest = min(losses, key=losses.__getitem__)
         accuracies = [each["accuracy"] for each in candidates.values()]
         lines.append(
-            f"All candidates there: loss {losses[lowest]:.4f} ({lowest}) to "
-            f"{max(losses.values()):.4f}, accuracy {min(accuracies):.2%} to {max(accuracies):.2%}."
+            f"All candidates: loss {losses[lowest]:.4f} ({lowest}) to "
+            f"{max(losses.values()):.4f}, accuracy {min(accuracies):.2%} to {max(accuracies):.2%}"
         )
     return "\n".join(lines)
 
