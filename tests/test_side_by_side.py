@@ -141,16 +141,15 @@ def train(progress, checkpoint=None):
 first = train(Silent())
 assert train(Silent()) == first, "a second run gives other bytes"
 checkpoint = Checkpoint("checkpoint", b"key")
-for progress in (Kill(), Kill()):
-    try:
-        train(progress, checkpoint)
-    except Killed:
-        pass
+try:
+    train(Kill(), checkpoint)
+except Killed:
+    pass
 assert train(Silent(), checkpoint) == first, "an interrupted run gives other bytes"
 """
 
 
-def test_two_threads_give_the_same_bytes_in_each_run_and_after_interruptions(tmp_path):
+def test_two_threads_give_the_same_bytes_in_each_run_and_after_an_interruption(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", TWICE],
         cwd=tmp_path,
