@@ -91,7 +91,7 @@ clean-all:  ## remove DVC's cache, checkpoints and queued experiments, too: list
 
 # setuptools first, to build packages without a wheel: it would be downloaded unverified for that.
 # The project's packages are installed in place, so that comparison/ finds them above it.
-.venv/installed: requirements.txt constraints/run.txt pyproject.toml dvc_parallel/pyproject.toml
+.venv/installed: constraints/run.txt pyproject.toml dvc_parallel/pyproject.toml
 	@$(PYTHON) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) or sys.exit("error: this is Python %d.%d, and TensorFlow needs 3.11, 3.12 or 3.13: try make PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv --clear .venv
 	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r constraints/uv.txt

@@ -155,7 +155,6 @@ def test_a_full_disk_is_one_sentence(
 def test_a_python_that_tensorflow_does_not_run_on_is_refused(tmp_path: Path):
     for name in (
         "Makefile",
-        "requirements.txt",
         "constraints/run.txt",
         "pyproject.toml",
         "dvc_parallel/pyproject.toml",
