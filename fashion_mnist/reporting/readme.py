@@ -3,14 +3,13 @@
 `python -m fashion_mnist.reporting.readme` writes them.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from itertools import permutations
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from fashion_mnist.reporting import markdown, summary
-from fashion_mnist.storage import files, parameters
+from fashion_mnist.storage import files, outs, parameters, records
 from fashion_mnist.talk import console
 
 README = Path("README.md")
@@ -62,11 +61,12 @@ def accuracy() -> str:
     """How good the two models in git are."""
     compared = parameters.read("comparison/params.yaml")
     best = compared["models"][compared["best"]]
-    rows = {row["name"]: row for row in _read("comparison/results.json")["rows"]}
+    rows = {row["name"]: row for row in records.read_json("comparison/results.json")["rows"]}
     row = rows[best["row"]]
     found = row["by_seed"][row["seeds"].index(best["seed"])]
+    default = records.read_json(outs.TEST_SCORES)["accuracy"]
     return (
-        f"The default model recognizes {_read('metrics/test.json')['accuracy']:.2%} of the test "
+        f"The default model recognizes {default:.2%} of the test "
         f"images,\nthe best single network [{found:.2%}](docs/model-card.md). Both are in git, "
         "with all results:"
     )
@@ -74,8 +74,10 @@ def accuracy() -> str:
 
 def claims() -> Iterator[list[str]]:
     """The rows of the table of claims, each with what it holds for and how to check it."""
-    test, compared = _read("metrics/test.json"), _read("comparison/results.json")
-    measured, seeds = _read("benchmarks/results.json"), _read("benchmarks/seeds.json")
+    test = records.read_json(outs.TEST_SCORES)
+    compared = records.read_json("comparison/results.json")
+    measured = records.read_json("benchmarks/results.json")
+    seeds = records.read_json("benchmarks/seeds.json")
     rows = [row for row in compared["rows"] if row["seeds"]]
     best = max(rows, key=lambda row: row["accuracy"])
     ensemble = max(compared["rows"], key=lambda row: row["accuracy"])
@@ -130,10 +132,6 @@ def claims() -> Iterator[list[str]]:
         how,
         "`make bench`",
     ]
-
-
-def _read(path: str) -> Any:
-    return json.loads(Path(path).read_text("utf-8"))
 
 
 def _maker(measured: Mapping[str, Any]) -> str:
