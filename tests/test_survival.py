@@ -140,7 +140,7 @@ def test_a_checkpoint_is_of_use_only_to_the_run_that_wrote_it(workspace: Workspa
     if change == "parameters":
         workspace.set_params(train__seed=7)
     elif change == "code":
-        with (workspace.path / "fashion_mnist/candidates/splits.py").open("a") as code:
+        with (workspace.path / "fashion_mnist/learning/loop.py").open("a") as code:
             code.write("\n# edited\n")
     else:
         shutil.copy(
