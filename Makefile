@@ -19,7 +19,7 @@ repro: .dvc/plots.html  ## fetch, train, select and evaluate whatever is not up 
 	@$(RUN) python -m dvc_parallel
 	@$(RUN) python -m fashion_mnist results
 
-comparison: .venv/installed  ## train other networks too, and put them in a table: five hours
+comparison: .venv/installed  ## train other networks too, and put them in a table: six hours
 	@$(RUN) python -m dvc_parallel preprocess
 	@cd comparison && $(RUN) python -m dvc_parallel
 	@cd comparison && $(RUN) python -m comparison.page
@@ -69,8 +69,7 @@ demo: .venv/installed  ## write a page that classifies pictures in the browser
 bench: .venv/installed .venv/torch/installed  ## measure against the original and PyTorch: ten minutes
 	@$(RUN) python -m benchmarks.run
 
-bench-full: .venv/installed .venv/torch/installed  ## the same with nothing extrapolated, and twenty seeds: over an hour
-	@$(RUN) python -m benchmarks.seeds
+bench-full: .venv/installed .venv/torch/installed  ## the same with nothing extrapolated: over an hour
 	@$(RUN) python -m benchmarks.growth
 	@$(RUN) python -m benchmarks.run --full
 

@@ -30,14 +30,13 @@ from fashion_mnist.checking import params
 from fashion_mnist.checking.versions import installed
 from fashion_mnist.errors import InputError
 from fashion_mnist.ingest import idx
-from fashion_mnist.storage import dataset, files, outs, records
+from fashion_mnist.storage import dataset, files, records
 from fashion_mnist.storage.parameters import PARAMS
 from fashion_mnist.storage.parameters import read as read_yaml
 from fashion_mnist.talk import console
 
 ROOT = Path(__file__).parent.parent
 ACCURACY = 0.9133  # the original's, on the test set
-FASTEST = "fastest"  # the recipe that reaches it soonest
 NETWORKS = ("improved", "deep-residual")  # whose steps are measured
 DATA_SET = "datasets/fashion-mnist.yaml"
 ORIGINAL_EPOCHS = (50, 10, 10, 10)
@@ -57,8 +56,13 @@ class Done(NamedTuple):
     output: str
 
 
-def run(*command: str, where: Path) -> Done:
+def run(*command: str, where: Path, folder: str = ".") -> Done:
     """Run a command as a user would, in the virtual environment, with the data at hand.
+
+    Args:
+        command: the program and its arguments.
+        where: the project's folder.
+        folder: the working directory, relative to `where`.
 
     Raises:
         InputError: it failed.
@@ -72,7 +76,7 @@ def run(*command: str, where: Path) -> Done:
     started = monotonic()
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
-            command, cwd=where, env=environment, stdout=output, stderr=subprocess.STDOUT
+            command, cwd=where / folder, env=environment, stdout=output, stderr=subprocess.STDOUT
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -85,9 +89,9 @@ def run(*command: str, where: Path) -> Done:
     return Done(seconds, usage.ru_maxrss * unit, text)
 
 
-def python(*command: str, where: Path) -> Done:
+def python(*command: str, where: Path, folder: str = ".") -> Done:
     """`python -m ...`."""
-    return run("python", "-m", *command, where=where)
+    return run("python", "-m", *command, where=where, folder=folder)
 
 
 def clone(folder: Path, changes: Mapping[str, Any]) -> Path:
@@ -123,18 +127,6 @@ def epochs(log: str) -> list[float]:
 def typical(seconds: list[float]) -> float:
     """The median, without the first, in which graphs are built and memory is warmed."""
     return statistics.median(seconds[1:] or seconds)
-
-
-def accuracy(folder: Path, model: str) -> float:
-    """A model file's test accuracy."""
-    log = python("fashion_mnist", "score", model, where=folder).output
-    return test_accuracy(log, Path(model).name)
-
-
-def test_accuracy(log: str, title: str) -> float:
-    """The accuracy that `python -m fashion_mnist score` prints for a model."""
-    (percent,) = re.findall(rf"^{re.escape(title)} .*? ([\d.]+)%", log, re.MULTILINE)
-    return float(percent) / 100
 
 
 def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any]:
@@ -176,19 +168,31 @@ def original(full: bool, folder: Path, first_epoch: int | None) -> dict[str, Any
 
 
 def one_model(folder: Path) -> dict[str, Any]:
-    """One model with the fastest recipe, on all cores: from the start to the saved file."""
-    where = clone(folder / "one", {"train.threads": CORES, "train.recipe": FASTEST})
+    """A model of the quickest row, from the start to the saved file; its accuracy is the row's."""
+    where = clone(folder / "one", {})
+    row = quickest(where)
+    name = f"{row['name']}-1"
     preparation = [python(f"stages.{stage}", where=where) for stage in ("fetch", "preprocess")]
-    trained = python("stages.train", "model-1", where=where)
+    trained = python("comparison.train", name, where=where, folder="comparison")
+    times = records.read_json(where / f"comparison/times/{name}.json")
     return {
+        "row": row["name"],
+        "threads": row["threads"],
+        "seeds": len(row["seeds"]),
+        "test_accuracy": row["accuracy"],
         "seconds": trained.seconds,
-        "epochs": len(epochs(trained.output)),
-        "seconds_an_epoch": typical(epochs(trained.output)),
-        "test_accuracy": accuracy(where, str(outs.files("model-1").model)),
+        "training_seconds": times["seconds"],
         "peak_bytes": trained.peak_bytes,
         "preparation_seconds": sum(done.seconds for done in preparation),
         "preparation_peak_bytes": max(done.peak_bytes for done in preparation),
     }
+
+
+def quickest(project: Path) -> dict[str, Any]:
+    """What the comparison has found about the row on the first rung of its ladder."""
+    name = read_yaml(project / "comparison/params.yaml")["ladder"][0]["row"]
+    rows = records.read_json(project / "comparison/results.json")["rows"]
+    return next(row for row in rows if row["name"] == name)
 
 
 def steps(threads: int) -> dict[str, Any]:
@@ -342,7 +346,6 @@ def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
     jobs = measured["jobs"]
     largest = max(new["peak_bytes"], whole["peak_bytes"])
     loaded = measured["import_peak_bytes"]
-    seeds = records.read_json(page.SEEDS)  # one run may be lucky
     epochs = [
         measured["steps"][threads]["epoch_seconds"] / epoch["seconds"]
         for threads, epoch in measured["pytorch"].items()
@@ -352,7 +355,7 @@ def ratios(measured: Mapping[str, Any]) -> dict[str, float | None]:
         "two_threads": over(one["step_seconds"][NETWORKS[0]], steps[NETWORKS[0]]),
         "epoch_pytorch": max(epochs, default=None),
         "step_limit": max(steps[name] / sum(limits[name].values()) for name in NETWORKS),
-        "time_to_accuracy": over(seeds["seconds"], seeds["original_seconds"]),
+        "time_to_accuracy": over(new["seconds"], old["seconds_of_50_epochs"]),
         "peak_memory": over(largest - loaded, old["peak_bytes"] - loaded),
         "pipeline_seconds": whole["parallel_seconds"],
         "repro_parallel": over(whole["parallel_seconds"], whole["serial_seconds"]),

@@ -204,7 +204,7 @@ def begun(path: Path, message: str) -> Workspace:
 RESULTS = (
     *("metrics/**/*.*", "plots/**/*.*", "models/best_model.h5", "**/dvc.lock"),
     *("comparison/predictions/*", "comparison/times/*"),
-    *("comparison/results.json", "comparison/best_model.h5"),
+    *("comparison/results.json", "comparison/calibration.json", "comparison/best_model.h5"),
 )
 
 

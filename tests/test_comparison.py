@@ -10,14 +10,17 @@ import yaml
 from dvc.repo import Repo
 
 from comparison import page
+from comparison.calibrated import images
 from comparison.predicted import predictions, six_views
 from comparison.talk import card, params
+from fashion_mnist.candidates.jobs import Split
 from fashion_mnist.commands import models
 from fashion_mnist.errors import InputError
 from fashion_mnist.learning import prediction
-from fashion_mnist.model_files import loading
+from fashion_mnist.model_files import contents, loading
 from fashion_mnist.reporting import markdown
-from fashion_mnist.storage import dataset
+from fashion_mnist.scoring import calibration
+from fashion_mnist.storage import dataset, parameters
 from tests.conftest import ROOT, TINY_NETWORK, TINY_RECIPE, Call, Workspace
 from tests.jobs import FASHION
 from tests.processes import only_once
@@ -29,14 +32,22 @@ MODELS = {
     "one-2": {"row": "one", "seed": 2, "threads": 1},
     "other-3": {"row": "other", "seed": 3, "threads": 1},
 }
+CALIBRATION = {
+    "row": "other",
+    "epochs": 1,
+    "seed": 4,
+    "threads": 1,
+    "split": {"strategy": "stratified", "validation_fraction": 0.25, "seed": 5},
+}
 # All stages in one process, so that TensorFlow is loaded once.
 RUN = f"""
 import sys
-from comparison import predict, publish, tabulate, train
+from comparison import hold_out, predict, publish, tabulate, train
 for sys.argv[1:] in ([name] for name in {[*MODELS]}):
     train.main()
     predict.main()
 sys.argv[1:] = []
+hold_out.main()
 publish.main()
 tabulate.main()
 """
@@ -58,8 +69,10 @@ def compared(finished_workspace: Workspace, shared: Path) -> Workspace:
             workspace,
             models=MODELS,
             rows={"one": ROW, "other": ROW, "waiting": ROW},
+            ladder=[{"accuracy": 0.9, "seconds": 1, "row": "one"}],
             ensemble=["one", "other"],
             best="other-3",
+            calibration=CALIBRATION,
             published={"one": [{"accuracy": 0.9, "source": "someone"}]},
         )
         done = workspace.run("python", "-c", RUN, folder="comparison")
@@ -142,19 +155,44 @@ def test_the_mean_of_six_views_has_a_figure_of_its_own(
     assert found == pytest.approx((kept.argmax(axis=1) == labels).mean())
 
 
-def test_the_best_model_is_the_one_that_params_name(compared: Workspace):
+def test_the_published_model_is_the_one_that_params_name_with_calibrated_probabilities(
+    compared: Workspace,
+):
     folder = compared.path / "comparison"
-    assert (folder / "best_model.h5").read_bytes() == (folder / "models/other-3.h5").read_bytes()
+    shown, _, names = dataset.read(compared.path / "data/processed/test.npz")
+    found = {
+        name: prediction.predict(loading.load_model(folder / name, FASHION), shown)
+        for name in ("best_model.h5", "models/other-3.h5")
+    }
+    temperature = json.loads((folder / "calibration.json").read_text())["temperature"]
+    assert temperature != 1
+    expected = calibration.at_temperature(found["models/other-3.h5"], temperature)
+    np.testing.assert_allclose(found["best_model.h5"], expected, atol=1e-5)
+    assert contents.read(folder / "best_model.h5").classes == tuple(names)
+
+
+def test_the_temperature_is_the_one_that_fits_the_held_out_images_best(compared: Workspace):
+    found = json.loads((compared.path / "comparison/calibration.json").read_text())
+    assert found["after"]["loss"] < found["before"]["loss"]
+    assert found["after"]["accuracy"] == found["before"]["accuracy"]
+    with chdir(compared.path / "comparison"):
+        taught, held_out = images.divided(Split(**CALIBRATION["split"]))
+        every = dataset.read("../data/processed/train.npz")
+    assert found["images"] == len(held_out.labels) == len(every.labels) / 4
+    both = np.concatenate([taught.images, held_out.images])
+    assert sorted(map(bytes, both)) == sorted(map(bytes, every.images)), "no image is in both"
 
 
 def test_the_published_model_gives_the_predictions_in_git(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     kept = predictions.read(params.load().best)
+    temperature = json.loads(Path("calibration.json").read_text())["temperature"]
     with np.load(ROOT / "tests/models/images.npz", allow_pickle=False) as file:
-        images = file["images"]  # the first of the test set
+        shown = file["images"]  # the first of the test set
     model = loading.load_model(ROOT / models.model_file("best-of-comparison"), FASHION)
-    found = prediction.predict(model, images)
-    np.testing.assert_allclose(found, kept.probabilities[: len(images)], atol=2e-3)
+    found = prediction.predict(model, shown)
+    expected = calibration.at_temperature(kept.probabilities[: len(shown)], temperature)
+    np.testing.assert_allclose(found, expected, atol=2e-3)
 
 
 def test_predictions_are_those_of_the_model_on_the_test_images(
@@ -176,7 +214,7 @@ def test_a_new_seed_trains_one_model(comparing: Workspace):
 def test_an_edited_row_trains_its_own_models(comparing: Workspace):
     wider = ROW | {"recipe": TINY_RECIPE | {"epochs": 3}}
     set_params(comparing, rows={"one": ROW, "other": wider, "waiting": ROW})
-    assert stale(comparing, "comparison") == {"train@other-3", "tabulate"}
+    assert stale(comparing, "comparison") == {"train@other-3", "hold_out", "publish", "tabulate"}
 
 
 def test_an_edit_of_what_is_predicted_trains_no_model(comparing: Workspace):
@@ -237,7 +275,23 @@ def test_an_unknown_model_is_one_sentence(comparing: Workspace, call: Call):
 MISTAKES = [
     ({"models": {"one-1": MODELS["one-1"] | {"row": "won"}}}, "models: no row is named 'won'"),
     ({"ensemble": ["waiting"]}, "ensemble: no row with a model is named 'waiting'"),
+    (
+        {
+            "rows": {
+                "one": ROW | {"layers": [*TINY_NETWORK[:-1], {"Dense": {"units": 10}}, "Softmax"]}
+            }
+        },
+        "rows.one.layers: must end in Dense with softmax",
+    ),
+    (
+        {"ladder": [{"accuracy": 0.9, "seconds": 1, "row": "waiting"}]},
+        "ladder: no row with a model is named 'waiting'",
+    ),
     ({"best": "one-3"}, "best: no model is named 'one-3'; did you mean one-"),
+    (
+        {"calibration": CALIBRATION | {"row": "one"}},
+        "calibration.row: must be other, the row of other-3, not one",
+    ),
     (
         {"published": {"one": [{"accuracy": 0.9, "source": "x", "sauce": "y"}]}},
         "published.one[0].sauce: no such key; did you mean source?",
@@ -261,9 +315,10 @@ def test_a_mistake_is_named_by_its_path(
     good = (folder / "params.yaml").read_bytes()
     for sections, said in MISTAKES:
         (folder / "params.yaml").write_bytes(good)
-        set_params(comparing, **{"ensemble": [], "published": {}} | sections)
+        set_params(comparing, **{"ladder": [], "ensemble": [], "published": {}} | sections)
         if "rows" in sections:
             set_params(comparing, models={"one-1": MODELS["one-1"]}, best="one-1")
+            set_params(comparing, calibration=CALIBRATION | {"row": "one"})
         with subtests.test(said):
             done = call(folder, "comparison.tabulate")
             assert done.code == 1
@@ -282,6 +337,13 @@ def test_a_time_that_an_interrupted_run_began_is_not_reported(comparing: Workspa
     assert json.loads(times.read_text()) == {"seconds": None}
 
 
+def test_the_ladder_shows_what_was_wanted_beside_what_was_reached(compared: Workspace):
+    one, *_ = rows = results(compared)["rows"]
+    shown = page.ladder(rows, [{"accuracy": 0.9, "seconds": 1200, "row": "one"}])
+    assert f"| 90.00% within 1,200 s | `one` | {one['accuracy']:.2%} | 2: " in shown
+    assert f"| {one['seconds']:.1f} s |" in shown
+
+
 def test_a_page_without_the_place_for_a_section_is_refused():
     assert markdown.with_section("<!-- a -->\n<!-- end of a -->", "a", "new").count("new") == 1
     with pytest.raises(InputError, match="<!-- a --> and <!-- end of a -->"):
@@ -291,7 +353,7 @@ def test_a_page_without_the_place_for_a_section_is_refused():
 def test_the_pages_are_made_from_the_committed_results(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(ROOT / "comparison")
     compared = json.loads(Path("results.json").read_text())
-    assert Path("README.md").read_text("utf-8") == page.page(compared)
+    assert Path("README.md").read_text("utf-8") == page.page(compared, parameters.read()["ladder"])
     in_readme = page.table(page.in_short(compared["rows"]))
     assert in_readme in (ROOT / "README.md").read_text("utf-8")
     committed = page.CARD.read_text("utf-8")

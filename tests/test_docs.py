@@ -31,7 +31,7 @@ INSTEAD = {
 ENTRY = re.compile(r"(architectures|recipes):\n((?: .*\n)+)")
 # All run in this process but one, which no other test runs in a process of its own.
 PROGRAM = re.compile(r"python -m fashion_mnist ((?!export$).*)")
-SLOW = {"comparison/notes.md"}  # computes the table of 48 models
+SLOW = {"comparison/notes.md"}  # computes the whole table
 
 
 def text_of(page: str) -> str:

@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score, log_loss
 from fashion_mnist.checking import params
 from fashion_mnist.learning import networks
 from fashion_mnist.learning.prediction import loss_and_accuracy
-from fashion_mnist.scoring import scores
+from fashion_mnist.scoring import calibration, scores
 from fashion_mnist.scoring.significance import holm, paired_permutation
 from fashion_mnist.scoring.size import multiply_adds
 from tests.conftest import ROOT
@@ -48,6 +48,24 @@ def test_calibration_error_is_zero_when_confidence_is_accuracy():
 def test_calibration_error_is_the_gap_when_always_sure_and_half_right():
     labels = np.array([0, 1])
     assert scores.expected_calibration_error(np.eye(10)[[0, 0]], labels) == pytest.approx(0.5)
+
+
+def test_a_temperature_divides_logits():
+    logits = RANDOM.normal(size=(4, 10))
+    softmax = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    expected = np.exp(logits / 0.5) / np.exp(logits / 0.5).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(calibration.at_temperature(softmax, 0.5), expected)
+
+
+def test_the_fitted_temperature_undoes_the_one_that_made_a_model_overconfident():
+    true = RANDOM.dirichlet(np.ones(10), 50_000)
+    labels = (true.cumsum(axis=1) > RANDOM.random((len(true), 1))).argmax(axis=1)
+    overconfident = calibration.at_temperature(true, 1 / 3)
+    found = calibration.fitted_temperature(overconfident, labels)
+    assert found == pytest.approx(3, rel=0.02)
+    calibrated = calibration.at_temperature(overconfident, found)
+    assert scores.expected_calibration_error(overconfident, labels) > 0.1
+    assert scores.expected_calibration_error(calibrated, labels) < 0.01
 
 
 def test_the_interval_contains_the_accuracy():

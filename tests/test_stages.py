@@ -21,13 +21,13 @@ STAGES = {
 }
 PROGRAMS = (
     *STAGES,
-    *("comparison.train", "comparison.predict", "comparison.publish"),
+    *("comparison.train", "comparison.predict", "comparison.hold_out"),
+    "comparison.publish",
     *("comparison.tabulate", "comparison.page"),
     *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
     *(
         "benchmarks.run",
         "benchmarks.original",
-        "benchmarks.seeds",
         "benchmarks.growth",
         "benchmarks.page",
     ),

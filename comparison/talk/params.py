@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from comparison.calibrated.jobs import Calibration
 from comparison.predicted.predictions import ENSEMBLE
 from comparison.rows.jobs import Model, Row
 from fashion_mnist.checking import params
@@ -20,13 +21,23 @@ class Published(Section):
     source: str
 
 
+class Rung(Section):
+    """An accuracy that a row is to reach within so many seconds of training."""
+
+    accuracy: Annotated[float, Field(gt=0, le=1)]
+    seconds: int = Field(ge=1)
+    row: str
+
+
 class Comparison(Section):
     """The whole file."""
 
     models: dict[str, Model]
     rows: dict[str, Row]
+    ladder: list[Rung]
     ensemble: list[str]
     best: str
+    calibration: Calibration
     published: dict[str, list[Published]]
 
 
@@ -42,6 +53,7 @@ def load() -> Comparison:
     compared = params.validated(PARAMS, values, Comparison)
     trained = {model.row for model in compared.models.values()}
     wanted = {
+        "ladder": ({rung.row for rung in compared.ladder}, trained, "row with a model"),
         "ensemble": (set(compared.ensemble), trained, "row with a model"),
         "published": (set(compared.published), compared.rows.keys(), "row"),
         "models": (trained, compared.rows.keys(), "row"),
@@ -52,6 +64,17 @@ def load() -> Comparison:
             raise InputError(
                 f"{PARAMS}: {key}: no {what} is named {name!r}; {params.suggest(name, known)}"
             )
+    published, row = compared.models[compared.best].row, compared.calibration.row
+    if row != published:
+        raise InputError(
+            f"{PARAMS}: calibration.row: must be {published}, the row of {compared.best}, not {row}"
+        )
+    kind, arguments = compared.rows[row].layers[-1]
+    if (kind, arguments.get("activation")) != ("Dense", "softmax"):
+        raise InputError(
+            f"{PARAMS}: rows.{row}.layers: must end in Dense with softmax, so that the published "
+            "model can be calibrated"
+        )
     if ENSEMBLE in compared.rows:
         raise InputError(f"{PARAMS}: rows: the name {ENSEMBLE!r} is taken by the averaged models")
     for name in sorted(trained):
