@@ -211,6 +211,15 @@ def test_a_new_seed_trains_one_model(comparing: Workspace):
         assert set(repo.status()) == {"train@other-4", "predict@other-4", "tabulate"}
 
 
+def test_publishing_another_seed_calibrates_with_the_same_held_out_model(comparing: Workspace):
+    set_params(
+        comparing, models=MODELS | {"other-4": MODELS["other-3"] | {"seed": 4}}, best="other-4"
+    )
+    with chdir(comparing.path / "comparison"), Repo() as repo:
+        stages = {"train@other-4", "predict@other-4", "publish", "tabulate"}
+        assert set(repo.status()) == stages
+
+
 def test_an_edited_row_trains_its_own_models(comparing: Workspace):
     wider = ROW | {"recipe": TINY_RECIPE | {"epochs": 3}}
     set_params(comparing, rows={"one": ROW, "other": wider, "waiting": ROW})

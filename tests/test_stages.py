@@ -22,15 +22,9 @@ STAGES = {
 PROGRAMS = (
     *STAGES,
     *("comparison.train", "comparison.predict", "comparison.hold_out"),
-    "comparison.publish",
-    *("comparison.tabulate", "comparison.page"),
+    *("comparison.publish", "comparison.tabulate", "comparison.page"),
     *("fashion_mnist.reporting.plots_page", "fuzz", "tests.crash"),
-    *(
-        "benchmarks.run",
-        "benchmarks.original",
-        "benchmarks.growth",
-        "benchmarks.page",
-    ),
+    *("benchmarks.run", "benchmarks.original", "benchmarks.growth", "benchmarks.page"),
 )
 
 

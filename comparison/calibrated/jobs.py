@@ -32,6 +32,7 @@ def read() -> tuple[Job, Split]:
     """
     values = parameters.read()
     planned = Calibration.model_validate(values["calibration"])
-    job = jobs.read(values["best"], TRAIN)
+    name = next(iter(jobs.models_of(values, planned.row)))  # they differ in seed and threads only
+    job = jobs.read(name, TRAIN)
     recipe = job.recipe.model_copy(update={"epochs": planned.epochs})
     return job._replace(recipe=recipe, seed=planned.seed, threads=planned.threads), planned.split
