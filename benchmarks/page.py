@@ -110,10 +110,10 @@ def _head(measured: Mapping[str, Any]) -> str:
         "# Benchmark\n\n"
         f"Measured by this project's code on {machine['cpu']}, {machine['cores']} cores, "
         f"{machine['memory_bytes'] / 2**30:.0f} GiB, {machine['system']}; {versions}. {how} "
-        f"It took {measured['seconds'] / 60:.0f} minutes. The original is Keras `fit` on arrays, "
-        "batches of 32, Adam 0.001. All train the network `improved`, with one exception: the "
-        "model that is timed from start to saved file is the comparison's "
-        f"`{measured['one_model']['row']}`. PyTorch's loop is eager, in "
+        f"The benchmark took {measured['seconds'] / 60:.0f} minutes. The original is Keras `fit` "
+        "on arrays, batches of 32, Adam 0.001. The original, this project and PyTorch train the "
+        "network `improved`, with one exception: the model that is timed from start to saved file "
+        f"is the comparison's `{measured['one_model']['row']}`. PyTorch's loop is eager, in "
         "channels-last order, with bfloat16 where the processor has it and fused Adam; its network "
         "drops out as much as this project's."
     )
@@ -130,7 +130,8 @@ def _ratios(ratios: Mapping[str, float | None]) -> str:
         for key, what in RATIOS.items()
     ]
     grid = table(["ratio", "what", "measured"], rows)
-    return f"## Ratios\n\nBoth sides of a ratio were measured in the same run.\n\n{grid}"
+    of_one_run = "Both sides of a ratio are from the same run; `pipeline_seconds` is a time."
+    return f"## Ratios\n\n{of_one_run}\n\n{grid}"
 
 
 def _figures(measured: Mapping[str, Any]) -> str:
