@@ -350,7 +350,24 @@ def test_the_ladder_shows_what_was_wanted_beside_what_was_reached(compared: Work
     one, *_ = rows = results(compared)["rows"]
     shown = page.ladder(rows, [{"accuracy": 0.9, "seconds": 1200, "row": "one"}])
     assert f"| 90.00% within 1,200 s | `one` | {one['accuracy']:.2%} | 2: " in shown
-    assert f"| {one['seconds']:.1f} s |" in shown
+    assert f"| {one['seconds']:.1f} s | missed by " in shown
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "seconds", "verdict"),
+    [
+        (0.9, 120, "reached"),
+        (0.8974, 120, "missed by 0.26 points"),
+        (0.9, 127.9, "missed by 7.9 s"),
+        (0.8974, 127.9, "missed by 0.26 points, 7.9 s"),
+    ],
+)
+def test_a_goal_is_missed_by_points_of_accuracy_or_by_seconds(
+    accuracy: float, seconds: float, verdict: str
+):
+    row = {"name": "one", "accuracy": accuracy, "seconds": seconds, "seeds": [1], "by_seed": [0.9]}
+    shown = page.ladder([row], [{"accuracy": 0.9, "seconds": 120, "row": "one"}])
+    assert f" | {verdict} |" in shown
 
 
 def test_a_page_without_the_place_for_a_section_is_refused():
