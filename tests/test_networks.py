@@ -55,6 +55,7 @@ FILES = {
     ("comparison/params.yaml", "two-conv-longer"): "6ef1f03847ed1c2d",
     ("comparison/params.yaml", "four-conv"): "672a6c26becd8f32",
     ("comparison/params.yaml", "five-conv"): "6426057f29abb5ab",
+    ("comparison/params.yaml", "five-conv-longer"): "6426057f29abb5ab",
     ("comparison/params.yaml", "residual"): "17fa1d67abe79f85",
     ("comparison/params.yaml", "residual-longer"): "17fa1d67abe79f85",
     ("comparison/params.yaml", "wide-residual"): "78cfc149daae33dd",
