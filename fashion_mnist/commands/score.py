@@ -63,5 +63,5 @@ def better_range(loaded: "Loaded", images: np.ndarray, labels: np.ndarray) -> It
     if tried[best] > max(now + MARGIN, 1 / 2):
         yield (
             f"it was probably trained on images in {best}: {tried[best]:.1%} of the first "
-            f"{len(images):,} are right, and {now:.1%} in {loaded.images}; add --range {best}"
+            f"{len(images):,} are right, and {now:.1%} in {loaded.images}: add --range {best}"
         )
