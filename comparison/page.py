@@ -145,8 +145,10 @@ def ladder(rows: Sequence[Row], rungs: Sequence[Mapping[str, Any]]) -> str:
 
 def _verdict(row: Row, rung: Mapping[str, Any]) -> str:
     """Whether the goal is reached, and by how much it is not."""
+    if row["seconds"] is None:
+        return "not measured"
     points = 100 * (rung["accuracy"] - row["accuracy"])
-    seconds = (row["seconds"] or 0) - rung["seconds"]
+    seconds = row["seconds"] - rung["seconds"]
     missed = [f"{points:.2f} points"] * (points > 0) + [f"{seconds:,.1f} s"] * (seconds > 0)
     return f"missed by {', '.join(missed)}" if missed else "reached"
 

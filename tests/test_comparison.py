@@ -360,10 +360,11 @@ def test_the_ladder_shows_what_was_wanted_beside_what_was_reached(compared: Work
         (0.8974, 120, "missed by 0.26 points"),
         (0.9, 127.9, "missed by 7.9 s"),
         (0.8974, 127.9, "missed by 0.26 points, 7.9 s"),
+        (0.9, None, "not measured | not measured"),
     ],
 )
 def test_a_goal_is_missed_by_points_of_accuracy_or_by_seconds(
-    accuracy: float, seconds: float, verdict: str
+    accuracy: float, seconds: float | None, verdict: str
 ):
     row = {"name": "one", "accuracy": accuracy, "seconds": seconds, "seeds": [1], "by_seed": [0.9]}
     shown = page.ladder([row], [{"accuracy": 0.9, "seconds": 120, "row": "one"}])
