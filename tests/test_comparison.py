@@ -69,7 +69,7 @@ def compared(finished_workspace: Workspace, shared: Path) -> Workspace:
             workspace,
             models=MODELS,
             rows={"one": ROW, "other": ROW, "waiting": ROW},
-            ladder=[{"accuracy": 0.9, "seconds": 1, "row": "one"}],
+            ladder=[{"accuracy": 0.9, "seconds": 1, "row": "one", "processor": "any"}],
             ensemble=["one", "other"],
             best="other-3",
             calibration=CALIBRATION,
@@ -293,7 +293,7 @@ MISTAKES = [
         "rows.one.layers: must end in Dense with softmax",
     ),
     (
-        {"ladder": [{"accuracy": 0.9, "seconds": 1, "row": "waiting"}]},
+        {"ladder": [{"accuracy": 0.9, "seconds": 1, "row": "waiting", "processor": "any"}]},
         "ladder: no row with a model is named 'waiting'",
     ),
     ({"best": "one-3"}, "best: no model is named 'one-3'; did you mean one-"),
@@ -347,10 +347,16 @@ def test_a_time_that_an_interrupted_run_began_is_not_reported(comparing: Workspa
 
 
 def test_the_ladder_shows_what_was_wanted_beside_what_was_reached(compared: Workspace):
-    one, *_ = rows = results(compared)["rows"]
-    shown = page.ladder(rows, [{"accuracy": 0.9, "seconds": 1200, "row": "one"}])
+    one, _, together = rows = results(compared)["rows"]
+    rungs = [
+        {"accuracy": 0.9, "seconds": 1200, "row": "one", "processor": "quick"},
+        {"accuracy": 0.91, "row": "ensemble", "processor": "slow"},
+    ]
+    shown = page.ladder(rows, rungs)
     assert f"| 90.00% within 1,200 s | `one` | {one['accuracy']:.2%} | 2: " in shown
-    assert f"| {one['seconds']:.1f} s | reached |" in shown
+    assert f"| {one['seconds']:.1f} s | quick | reached |" in shown
+    assert f"| 91.00% | `ensemble` | {together['accuracy']:.2%} |  | " in shown
+    assert f"| {together['seconds']:.1f} s | slow | " in shown
 
 
 @pytest.mark.parametrize(
@@ -360,14 +366,15 @@ def test_the_ladder_shows_what_was_wanted_beside_what_was_reached(compared: Work
         (0.8974, 120, "missed by 0.26 points"),
         (0.9, 127.9, "missed by 7.9 s"),
         (0.8974, 127.9, "missed by 0.26 points, 7.9 s"),
-        (0.9, None, "not measured | not measured"),
+        (0.9, None, "not measured"),
     ],
 )
 def test_a_goal_is_missed_by_points_of_accuracy_or_by_seconds(
     accuracy: float, seconds: float | None, verdict: str
 ):
     row = {"name": "one", "accuracy": accuracy, "seconds": seconds, "seeds": [1], "by_seed": [0.9]}
-    shown = page.ladder([row], [{"accuracy": 0.9, "seconds": 120, "row": "one"}])
+    rung = {"accuracy": 0.9, "seconds": 120, "row": "one", "processor": "any"}
+    shown = page.ladder([row], [rung])
     assert f" | {verdict} |" in shown
 
 

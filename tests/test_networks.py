@@ -54,11 +54,13 @@ FILES = {
     ("comparison/params.yaml", "two-conv-normalized"): "7fe7fc719992bb7f",
     ("comparison/params.yaml", "two-conv-longer"): "6ef1f03847ed1c2d",
     ("comparison/params.yaml", "four-conv"): "672a6c26becd8f32",
+    ("comparison/params.yaml", "five-conv-shorter"): "6426057f29abb5ab",
     ("comparison/params.yaml", "five-conv"): "6426057f29abb5ab",
     ("comparison/params.yaml", "five-conv-longer"): "6426057f29abb5ab",
     ("comparison/params.yaml", "residual"): "17fa1d67abe79f85",
     ("comparison/params.yaml", "residual-longer"): "17fa1d67abe79f85",
     ("comparison/params.yaml", "wide-residual"): "78cfc149daae33dd",
+    ("comparison/params.yaml", "deep-residual-shorter"): "108c9d3842f3c53a",
     ("comparison/params.yaml", "deep-residual"): "108c9d3842f3c53a",
     ("comparison/params.yaml", "resnet-20"): "d98bf030a82b8891",
 }

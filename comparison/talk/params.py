@@ -22,11 +22,12 @@ class Published(Section):
 
 
 class Rung(Section):
-    """An accuracy that a row is to reach within so many seconds of training."""
+    """An accuracy that a row is to reach, within so many seconds of training or without limit."""
 
     accuracy: Annotated[float, Field(gt=0, le=1)]
-    seconds: int = Field(ge=1)
+    seconds: Annotated[int, Field(ge=1)] | None = None
     row: str
+    processor: str
 
 
 class Comparison(Section):
@@ -53,7 +54,11 @@ def load() -> Comparison:
     compared = params.validated(PARAMS, values, Comparison)
     trained = {model.row for model in compared.models.values()}
     wanted = {
-        "ladder": ({rung.row for rung in compared.ladder}, trained, "row with a model"),
+        "ladder": (
+            {rung.row for rung in compared.ladder} - {ENSEMBLE},
+            trained,
+            "row with a model",
+        ),
         "ensemble": (set(compared.ensemble), trained, "row with a model"),
         "published": (set(compared.published), compared.rows.keys(), "row"),
         "models": (trained, compared.rows.keys(), "row"),

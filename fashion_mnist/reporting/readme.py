@@ -76,8 +76,7 @@ def claims() -> Iterator[list[str]]:
     test = records.read_json(outs.TEST_SCORES)
     compared, rows = _comparison()
     measured = records.read_json("benchmarks/results.json")
-    ladder = [rung["row"] for rung in compared["ladder"]]
-    best = compared["models"][compared["best"]]["row"]
+    lowest, *_, highest, together = compared["ladder"]
     machine, ratios = _maker(measured), measured["ratios"]
     how = "measured" if measured["full"] else "estimated"
     several = f"{measured['machine']['cores']} models, 1 each"
@@ -90,11 +89,12 @@ def claims() -> Iterator[list[str]]:
         "measured",
         "`make repro`",
     ]
-    for row in (rows[ladder[0]], rows[best], rows["ensemble"]):
+    for rung in (lowest, highest, together):
+        row = rows[rung["row"]]
         yield [
             f"test accuracy of `{row['name']}`, trained in {_time(row['seconds'])}",
             _accuracy(row),
-            "AMD" if row["name"] in ladder else "Intel",  # see comparison/notes.md
+            rung["processor"],
             str(row["threads"]) if row["seeds"] else f"up to {row['threads']}",
             str(len(row["seeds"]) or 1),
             "measured",
