@@ -33,9 +33,9 @@ LADDER = """\
 How close one network comes to an accuracy within a limited training time, on two cores with
 nothing else running: two threads, all 60,000 training images, one view of each test image. Time is
 measured from the first batch to the last, and includes building TensorFlow's graphs. Accuracy and
-time are means over seeds. The last line averages five networks, without a limit. The goals were
-set on a processor with AMX. [What it costs](#what-it-costs) describes the processors; the one
-called Intel was shared with others."""
+time are means over seeds. The last goal is for the ensemble, without a limit. The goals were set
+on a processor with AMX. [What it costs](#what-it-costs) describes the processors; the one called
+Intel was shared with others."""
 
 Row = Mapping[str, Any]
 

@@ -296,6 +296,10 @@ MISTAKES = [
         {"ladder": [{"accuracy": 0.9, "seconds": 1, "row": "waiting", "processor": "any"}]},
         "ladder: no row with a model is named 'waiting'",
     ),
+    (
+        {"ladder": [{"accuracy": 0.9, "row": "ensemble", "processor": "any"}]},
+        "ladder: no row with a model is named 'ensemble'",
+    ),
     ({"best": "one-3"}, "best: no model is named 'one-3'; did you mean one-"),
     (
         {"calibration": CALIBRATION | {"row": "one"}},

@@ -53,12 +53,9 @@ def load() -> Comparison:
     params.check_entries(PARAMS, values, "models", lambda *_: None)
     compared = params.validated(PARAMS, values, Comparison)
     trained = {model.row for model in compared.models.values()}
+    tabulated = trained | {ENSEMBLE} if compared.ensemble else trained
     wanted = {
-        "ladder": (
-            {rung.row for rung in compared.ladder} - {ENSEMBLE},
-            trained,
-            "row with a model",
-        ),
+        "ladder": ({rung.row for rung in compared.ladder}, tabulated, "row with a model"),
         "ensemble": (set(compared.ensemble), trained, "row with a model"),
         "published": (set(compared.published), compared.rows.keys(), "row"),
         "models": (trained, compared.rows.keys(), "row"),
